@@ -1,0 +1,44 @@
+# Every target sets itself up: a fresh clone needs nothing but make, Python 3.11 or newer and a network.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | cut -d' ' -f1)
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check format lint types imports setup
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+setup: $(STAMP) ## create the virtual environment
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[test,demo,postgres]'
+	@rm -f $(VENV)/.installed-*
+	@touch $@
+
+run: setup ## start the service desk: web pages and email parser in one process
+	@$(BIN)/servicedesk run
+
+demo: setup ## try everything with sample mail, in instance/demo; no account, no network
+	@$(BIN)/servicedesk run --demo
+
+test: setup ## run every test this machine can run
+	@sh contrib/test.sh $(BIN)/pytest $(PYTEST_ARGS)
+
+format: setup ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+check: lint types imports test ## format, lint, types, import contracts and tests: what CI runs

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from webapp.mail.references import (
+    message_id,
+    message_ids,
+    reference_chain,
+    strip_ticket_tag,
+    subject_ticket_numbers,
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "ids"),
+    [
+        ("", ()),
+        ("<a@b>", ("a@b",)),
+        ("<a@b> <c@d>", ("a@b", "c@d")),
+        ("<a@b><c@d>", ("a@b", "c@d")),
+        ("<a@b>,<c@d>", ("a@b", "c@d")),
+        ("<a@b> <a@b>", ("a@b",)),
+        ("<a@b\r\n c>", ("a@bc",)),  # folded in the middle of an id
+        ("a@b", ("a@b",)),
+        ("a@b c@d", ("a@b", "c@d")),
+        ("<a@b", ("a@b",)),
+        ("a@b>", ("a@b",)),
+        ("<<a@b>>", ("a@b",)),
+        ("Your message of Mon, 1 Jan <a@b>", ("a@b",)),
+        ("Message from Ann of Monday", ()),
+        ('"Ann" <ann@example.org>\'s message <a@b>', ("ann@example.org", "a@b")),
+        ("<>", ()),
+        ("< >", ()),
+        ("<no-at-sign>", ("no-at-sign",)),
+        ("<a@[192.0.2.1]>", ("a@[192.0.2.1]",)),
+        ("<ü@b>", ("ü@b",)),
+        ("<a@b\x00>", ("a@b",)),
+    ],
+)
+def test_message_ids(value: str, ids: tuple[str, ...]) -> None:
+    assert message_ids(value) == ids
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([], None),
+        ([""], None),
+        (["<>"], None),
+        (["<a@b>"], "a@b"),
+        (["", "<a@b>"], "a@b"),
+        (["<a@b>", "<c@d>"], "a@b"),
+        (["no-at-sign"], "no-at-sign"),
+        (["not one word"], None),
+        ([f"<{'x' * 10_000}@b>"], "x" * 998),
+    ],
+)
+def test_message_id(values: list[str], expected: str | None) -> None:
+    assert message_id(values) == expected
+
+
+def test_the_newest_references_are_kept() -> None:
+    ids, cut = reference_chain([" ".join(f"<{number}@b>" for number in range(60))])
+    assert ids == tuple(f"{number}@b" for number in range(10, 60))
+    assert cut
+
+
+@pytest.mark.parametrize(
+    ("subject", "numbers", "stripped"),
+    [
+        ("Printer", (), "Printer"),
+        ("Re: [T-1042] Printer", (1042,), "Re: Printer"),
+        ("[t-7]Printer", (7,), "Printer"),
+        ("[T-1] and [T-2] and [T-1]", (1, 2), "and and"),
+        ("[T-0] [T-] [T-x] T-5 [T 5]", (), "[T-0] [T-] [T-x] T-5 [T 5]"),
+        ("[T-007]", (), "[T-007]"),
+        ("[T-٣]", (), "[T-٣]"),
+        ("[T-9999999999999999999]", (), "[T-9999999999999999999]"),
+        ("", (), ""),
+    ],
+)
+def test_ticket_tag(subject: str, numbers: tuple[int, ...], stripped: str) -> None:
+    assert subject_ticket_numbers(subject) == numbers
+    assert strip_ticket_tag(subject) == stripped

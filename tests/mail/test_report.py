@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pytest
+
+from webapp.mail.message import Report
+from webapp.mail.parse import parse
+
+DSN = (
+    b"From: mailer-daemon@example.org\r\n"
+    b"Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+)
+MDN = DSN.replace(b"delivery-status", b"disposition-notification")
+ORIGINAL = (
+    b"--b\r\nContent-Type: message/rfc822\r\n\r\n"
+    b"Message-ID: <one@desk>\r\nSubject: x\r\n\r\ntext\r\n--b--\r\n"
+)
+
+
+def dsn(blocks: str, original: bytes = ORIGINAL, kind: str = "message/delivery-status") -> Report | None:
+    part = f"--b\r\nContent-Type: {kind}\r\n\r\n{blocks}\r\n".encode()
+    return parse(DSN + b"--b\r\n\r\nIt failed.\r\n" + part + original).report
+
+
+FAILED = (
+    "Reporting-MTA: dns; x\r\n\r\n"
+    "Final-Recipient: rfc822; bob@example.org\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+)
+
+
+def test_a_failed_delivery() -> None:
+    assert dsn(FAILED) == Report("delivery-status", "bob@example.org", "failed", "5.1.1", "one@desk")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ("Action: failed", "Action: FAILED (expired)", {}),
+        ("Status: 5.1.1", "Status: 5.1.1 (bad mailbox)", {}),
+        ("Status: 5.1.1", "Diagnostic-Code: smtp; 550 5.1.1 no such user", {}),
+        ("Status: 5.1.1\r\n", "", {"status": ""}),
+        ("Action: failed\r\n", "", {"action": ""}),
+        ("rfc822; bob@example.org", "RFC822;<bob@example.org>", {}),
+        ("rfc822; bob@example.org", "bob@example.org", {}),
+        ("rfc822; bob@example.org", "x400; nobody", {"recipient": ""}),
+        (
+            "Action:",
+            "Original-Recipient: rfc822; bobby@example.org\r\nAction:",
+            {"recipient": "bobby@example.org"},
+        ),
+        ("Reporting-MTA: dns; x\r\n\r\n", "", {}),
+        ("Reporting-MTA: dns; x", "Original-Message-ID: <two@desk>", {"original_message_id": "two@desk"}),
+    ],
+)
+def test_variants(old: str, new: str, changed: dict[str, str]) -> None:
+    expected = {
+        "kind": "delivery-status",
+        "recipient": "bob@example.org",
+        "action": "failed",
+        "status": "5.1.1",
+        "original_message_id": "one@desk",
+    }
+    assert dsn(FAILED.replace(old, new)) == Report(**{**expected, **changed})
+
+
+def test_of_several_recipients_the_worst_is_reported() -> None:
+    delivered = "Final-Recipient: rfc822; ann@example.org\r\nAction: delivered\r\nStatus: 2.0.0\r\n\r\n"
+    report = dsn(delivered + FAILED)
+    assert report is not None
+    assert report.recipient == "bob@example.org"
+
+
+@pytest.mark.parametrize("kind", ["text/rfc822-headers", "message/rfc822-headers", "message/global"])
+def test_the_original_may_be_returned_in_other_forms(kind: str) -> None:
+    report = dsn(FAILED, ORIGINAL.replace(b"message/rfc822", kind.encode()))
+    assert report is not None
+    assert report.original_message_id == "one@desk"
+
+
+def test_without_the_original() -> None:
+    report = dsn(FAILED, b"--b--\r\n")
+    assert report is not None
+    assert report.original_message_id is None
+
+
+def test_an_empty_report() -> None:
+    assert dsn("", b"--b--\r\n") == Report("delivery-status", "", "", "", None)
+
+
+def test_a_read_receipt() -> None:
+    part = (
+        b"--b\r\nContent-Type: message/disposition-notification\r\n\r\n"
+        b"Final-Recipient: rfc822; bob@example.org\r\n"
+        b"Original-Message-ID: <one@desk>\r\n"
+        b"Disposition: manual-action/MDN-sent-manually; displayed/error\r\n--b--\r\n"
+    )
+    expected = Report("disposition-notification", "bob@example.org", "displayed", "", "one@desk")
+    assert parse(MDN + part).report == expected
+
+
+def test_no_report() -> None:
+    assert parse(b"From: a@b.org\r\n\r\nx").report is None

@@ -1,0 +1,72 @@
+"""The migrations make exactly what the models say, and the program knows its newest one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from tests.factories import make_instance
+from webapp import migrations
+from webapp.database import HEAD_REVISION
+from webapp.migrations.run import alembic_config
+from webapp.models import Base
+
+SCRIPTS = Path(migrations.__file__).parent / "versions"
+
+
+def test_the_head_revision_is_the_newest_migration(tmp_path: Path) -> None:
+    instance = make_instance(tmp_path)
+    with instance.database.engine.connect() as connection:
+        scripts = ScriptDirectory.from_config(alembic_config(connection))
+    instance.close()
+    assert scripts.get_heads() == [HEAD_REVISION]
+    revisions = [script.revision for script in scripts.walk_revisions()]
+    assert revisions == sorted(revisions, reverse=True)  # the program compares them as text
+    assert len(revisions) == len(list(SCRIPTS.glob("[0-9]*.py")))
+
+
+def test_the_migrated_schema_is_the_models(tmp_path: Path) -> None:
+    instance = make_instance(tmp_path)
+    with instance.database.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, Base.metadata) == []
+    instance.close()
+
+
+def test_a_migrated_database_and_one_made_from_the_models_are_alike(tmp_path: Path) -> None:
+    """What Alembic does not compare: constraints, their names, AUTOINCREMENT, partial indexes."""
+    instance = make_instance(tmp_path)
+    plain = sa.create_engine(f"sqlite:///{tmp_path}/plain.db")
+    Base.metadata.create_all(plain)
+    assert _statements(instance.database.engine) == _statements(plain)
+    plain.dispose()
+    instance.close()
+
+
+def test_a_ticket_number_is_never_given_twice(tmp_path: Path) -> None:
+    instance = make_instance(tmp_path)
+    insert = (
+        "INSERT INTO ticket (subject, status, requester_name, created_at, updated_at) "
+        "VALUES ('s', 'open', '', '2026-01-01', '2026-01-01') RETURNING id"
+    )
+    with instance.database.writing() as session:
+        first = session.scalar(sa.text(insert))
+        session.execute(sa.text("DELETE FROM ticket"))
+        assert session.scalar(sa.text(insert)) == first + 1
+    instance.close()
+
+
+def _statements(engine: sa.Engine) -> dict[str, list[str]]:
+    """Each object's definition as its sorted lines: the order of columns and constraints is free."""
+    query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT IN ('alembic_version')"
+    with engine.connect() as connection:
+        return {
+            name: sorted(
+                line.strip().rstrip(",") for line in sql.replace("\t", " ").splitlines() if line.strip()
+            )
+            for name, sql in connection.execute(sa.text(query))
+        }

@@ -1,0 +1,157 @@
+"""Who may open what: every route, every role, and the ways around that are closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flask import Flask
+
+from tests.views import factories as make
+from tests.views.browser import Browser
+from webapp.instance import Instance
+from webapp.models import Account, Role
+from webapp.views import access
+from webapp.views.access import PUBLIC
+
+# Endpoint -> who may. A new route is added here by hand: that is the point.
+ROUTES = {
+    "static": PUBLIC,
+    "health.healthz": PUBLIC,
+    "setup.form": PUBLIC,
+    "setup.submit": PUBLIC,
+    "sign_in.form": PUBLIC,
+    "sign_in.submit": PUBLIC,
+    "sign_in.sign_out": Role.VIEWER,
+    "tickets.home": Role.VIEWER,
+    "tickets.index": Role.VIEWER,
+    "tickets.show": Role.VIEWER,
+    "tickets.attachment": Role.VIEWER,
+    "email_log.index": Role.VIEWER,
+    "email_log.show": Role.VIEWER,
+    "email_log.original": Role.ADMINISTRATOR,
+    "mail_settings.index": Role.ADMINISTRATOR,
+    "mail_settings.show": Role.ADMINISTRATOR,
+    "mail_settings.edit": Role.ADMINISTRATOR,
+    "mail_settings.save": Role.ADMINISTRATOR,
+    "mail_settings.start_test": Role.ADMINISTRATOR,
+    "mail_settings.show_test": Role.ADMINISTRATOR,
+    "mail_settings.stop_test": Role.ADMINISTRATOR,
+}
+# Path -> status for anonymous, viewer, technician, administrator.
+PAGES = {
+    "/": (303, 303, 303, 303),
+    "/tickets": (303, 200, 200, 200),
+    "/tickets/1": (303, 200, 200, 200),
+    "/tickets/99": (303, 404, 404, 404),
+    "/tickets/1/attachments/1": (303, 404, 404, 404),
+    "/email-log": (303, 200, 200, 200),
+    "/email-log/1": (303, 200, 200, 200),
+    "/email-log/1/original": (303, 403, 403, 200),
+    "/email-log/99/original": (303, 403, 403, 404),
+    "/settings/service-desk/mail": (303, 403, 403, 200),
+    "/settings/service-desk/mail/incoming": (303, 403, 403, 200),
+    "/settings/service-desk/mail/incoming/edit": (303, 403, 403, 200),
+    "/settings/service-desk/mail/incoming/test/unknown": (303, 403, 403, 404),
+    "/settings/service-desk/mail/other": (404, 404, 404, 404),
+    "/healthz": (200, 200, 200, 200),
+    "/login": (200, 303, 303, 303),
+    "/setup": (303, 303, 303, 303),
+    "/nothing-here": (404, 404, 404, 404),
+}
+
+
+def test_every_route_says_who_may(app: Flask) -> None:
+    assert {
+        rule.endpoint: access.access_of(app, rule.endpoint) for rule in app.url_map.iter_rules()
+    } == ROUTES
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_each_role_on_each_page(
+    path: str, instance: Instance, anonymous: Browser, signed_in: Callable[[str], Browser]
+) -> None:
+    with instance.database.writing() as session:
+        ticket = make.make_ticket(session)
+        make.make_inbound(session, make.make_mailbox(session), ticket_id=ticket.id, raw=b"Subject: x\r\n\r\n")
+    browsers = (anonymous, *(signed_in(person) for person in ("vera", "bob", "alice")))
+    assert tuple(browser.get(path).status_code for browser in browsers) == PAGES[path]
+
+
+def test_a_route_that_names_no_role_is_refused_to_everybody(
+    app: Flask, anonymous: Browser, alice: Browser
+) -> None:
+    app._got_first_request = False
+    app.add_url_rule("/forgotten", "forgotten", lambda: "secret")
+    for browser in (anonymous, alice):
+        answer = browser.get("/forgotten")
+        assert answer.status_code == 403
+        assert "secret" not in answer.text
+
+
+def test_signing_in_leads_back_to_the_page(anonymous: Browser, people: dict[str, Account]) -> None:
+    answer = anonymous.get("/tickets?status=open&q=a%20b")
+    assert answer.status_code == 303
+    assert answer.location == "/login?next=/tickets?status%3Dopen%26q%3Da%2520b"
+
+
+def test_an_htmx_request_is_told_to_go_to_the_sign_in_page(anonymous: Browser) -> None:
+    answer = anonymous.get("/tickets", headers={"HX-Request": "true"})
+    assert (answer.status_code, answer.text) == (204, "")
+    assert answer.headers["HX-Redirect"] == "/login?next=/tickets"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "goes_to"),
+    [
+        ("/tickets?page=2", "/tickets?page=2"),
+        ("/email-log/5#trace", "/email-log/5#trace"),
+        ("", "/"),
+        (None, "/"),
+        ("https://evil.example/", "/"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example/", "/"),
+        ("\\\\evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("/\n/evil.example", "/"),
+        ("///evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+        ("tickets", "/"),
+        (" /tickets", "/"),
+        ("http:/tickets", "/"),
+        ("/%0d%0aSet-Cookie: x=y", "/%0d%0aSet-Cookie: x=y"),
+    ],
+)
+def test_next_stays_on_this_site(wanted: str | None, goes_to: str) -> None:
+    assert access.own_path(wanted) == goes_to
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "/\\evil.example"])
+def test_signing_in_never_leads_elsewhere(
+    anonymous: Browser, people: dict[str, Account], wanted: str
+) -> None:
+    answer = anonymous.send(
+        "/login", email="alice@desk.example", password="correct horse battery", next=wanted
+    )
+    assert (answer.status_code, answer.location) == (303, "/")
+    again = anonymous.get("/login", query_string={"next": wanted})
+    assert (again.status_code, again.location) == (303, "/")
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_change_asked_for_by_another_website_is_refused(alice: Browser, site: str) -> None:
+    token = alice.csrf_token("/tickets")
+    answer = alice.post("/logout", data={"csrf_token": token}, headers={"Sec-Fetch-Site": site})
+    assert answer.status_code == 403
+    assert "Another website sent this request" in answer.text
+    assert alice.get("/tickets").status_code == 200
+
+
+def test_a_change_asked_for_by_our_own_page_is_fine(alice: Browser) -> None:
+    token = alice.csrf_token("/tickets")
+    answer = alice.post("/logout", data={"csrf_token": token}, headers={"Sec-Fetch-Site": "same-origin"})
+    assert answer.status_code == 303
+
+
+def test_a_viewer_is_told_who_may(vera: Browser) -> None:
+    assert "Only administrators can do this." in vera.get("/email-log/1/original").text

@@ -1,0 +1,22 @@
+"""The `servicedesk` command. Every command ends non-zero with one clear line when something is wrong."""
+
+from __future__ import annotations
+
+import click
+
+from webapp.cli.directory import directory
+from webapp.cli.group import PlainErrors
+from webapp.cli.mail import mail
+from webapp.cli.system import db, doctor, run
+from webapp.cli.ticket import ticket
+from webapp.cli.user import user
+
+
+@click.group(cls=PlainErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="servicedesk-mail", prog_name="servicedesk")
+def main() -> None:
+    """The e-mail side of a service desk: a mailbox that becomes tickets, and the pages to run it."""
+
+
+for command in (run, db, doctor, user, mail, directory, ticket):
+    main.add_command(command)

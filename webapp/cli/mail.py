@@ -1,0 +1,315 @@
+"""`servicedesk mail`: the three rows, and what the email parser makes of messages."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, BinaryIO
+from zoneinfo import ZoneInfo
+
+import click
+
+from webapp.cli.group import (
+    echo,
+    echo_json,
+    echo_table,
+    json_option,
+    moment_of,
+    now,
+    opened,
+    read_password,
+)
+from webapp.desk import mail_log, mail_servers, options
+from webapp.desk.addresses import read_addr_spec
+from webapp.desk.mail_form import MODE_LABELS, check, fields_of, hints, texts_of, values_of
+from webapp.inbound.explain import explain_message
+from webapp.inbound.parser_process import ParserProcess
+from webapp.inbound.poll import poll
+from webapp.inbound.runs import Counts, RunReport
+from webapp.instance import Instance
+from webapp.mail import describe
+from webapp.mailserver.base import ServerSettings, TlsMode
+from webapp.mailserver.diagnosis import StageResult, StageState, diagnose
+from webapp.mailserver.errors import MailServerError, Stage
+from webapp.mailserver.remedies import explain
+from webapp.mailserver.remedy import LABELS as STAGE_LABELS
+from webapp.models import MailServer, Row
+
+ROW = click.Choice([row.value for row in Row])
+LABELS = {
+    Row.OUTGOING: "Outgoing email settings",
+    Row.INVOICE: "Invoice email settings",
+    Row.INCOMING: "Incoming email settings",
+}
+MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL", "skipped": "-   "}
+
+
+@click.group()
+def mail() -> None:
+    """Mail servers and the email parser."""
+
+
+@mail.command("set")
+@click.argument("row", type=ROW)
+@click.argument("assignments", nargs=-1, metavar="KEY=VALUE...")
+@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
+def set_row(row: str, assignments: tuple[str, ...], password_stdin: bool) -> None:
+    """Change a row; what is not named stays. The keys are listed by `servicedesk mail show ROW`."""
+    if not assignments and not password_stdin:
+        raise click.UsageError("Name at least one KEY=VALUE to change, or --password-stdin.")
+    changes = dict(_assignment(text) for text in assignments)
+    password = read_password(True, "Password", confirm=False) if password_stdin else None
+    with opened() as instance, instance.database.writing() as session:
+        wanted = mail_servers.draft(session, instance.vault, Row(row), changes, password)
+        stored = mail_servers.save(session, instance.vault, wanted, now=now(), actor="command line")
+        saved = _shown(Row(row), stored)
+    click.echo(f"{LABELS[Row(row)]} saved: {_summary(saved)}.")
+    for sentence in hints(wanted.values).values():
+        click.echo(f"Note: {sentence}")
+    click.echo(f"Test them with: servicedesk mail test {row}")
+
+
+@mail.command("show")
+@click.argument("row", type=ROW, required=False)
+@json_option
+def show_rows(row: str | None, as_json: bool) -> None:
+    """The rows as saved; passwords are never shown."""
+    wanted = [Row(row)] if row else list(Row)
+    with opened() as instance, instance.database.reading() as session:
+        shown = [_shown(name, mail_servers.load(session, name)) for name in wanted]
+    if as_json:
+        echo_json(shown[0] if row else shown)
+        return
+    for values in shown:
+        click.echo(LABELS[Row(values["row"])])
+        for name, value in values.items():
+            if name != "row":
+                echo(f"  {name} = {_for_people(value)}")
+
+
+@mail.command("test")
+@click.argument("row", type=ROW)
+@click.option("--send-to", metavar="ADDR", help="Then send a test message there (outgoing, invoice).")
+@json_option
+def test_row(row: str, send_to: str | None, as_json: bool) -> None:
+    """Go through the saved row stage by stage; changes nothing on the server. Exit 0 passed, 1 failed."""
+    if send_to is not None:
+        send_to = _recipient(Row(row), send_to)
+    with opened() as instance:
+        settings, version = _saved_settings(instance, Row(row))
+        stages = _run_stages(settings, quiet=as_json)
+        failed = _remember_test(instance, Row(row), version, stages)
+        sent = None
+        if send_to and failed is None:
+            sent, failed = _send_test(instance, settings, Row(row), send_to)
+    if as_json:
+        shown = [_stage(stage) for stage in [*stages, *([failed] if failed not in stages else [])] if stage]
+        echo_json({"passed": failed is None, "stages": shown, "message_id": sent})
+    else:
+        _echo_verdict(stages, failed, sent, send_to)
+    if failed:
+        raise SystemExit(1)
+
+
+@mail.command("poll")
+@json_option
+def poll_now(as_json: bool) -> None:
+    """Run the email parser now until the inbox is drained, whatever the back-off says."""
+    total, report = Counts(), RunReport(drained=False)
+    with opened() as instance, ParserProcess() as parser:
+        while not report.drained and report.failure is None:
+            report = poll(instance, parser, trigger="command")
+            total.add(report.counts)
+    failure = report.failure
+    if as_json:
+        error = {"sentence": failure.sentence, "cure": failure.cure} if failure else None
+        echo_json(asdict(total) | {"error": error, "next_try_at": report.next_try_at})
+    else:
+        click.echo(", ".join(f"{number} {name.replace('_', ' ')}" for name, number in asdict(total).items()))
+    if failure and not as_json:
+        again = f" The next try is at {report.next_try_at:%H:%M:%S} UTC." if report.next_try_at else ""
+        raise click.ClickException(f"{failure.sentence} {failure.cure}{again}")
+    if failure:
+        raise SystemExit(1)
+
+
+@mail.command("parse")
+@click.argument("file", type=click.File("rb"))
+@json_option
+def parse_file(file: BinaryIO, as_json: bool) -> None:
+    """How one raw message (FILE, or - for standard input) is understood."""
+    shown = describe(file.read())
+    if as_json:
+        echo_json(shown)
+        return
+    for name, value in shown.items():
+        if name not in ("body_text", "reply_text", "body_html", "attachments"):
+            echo(f"{name}: {_for_people(value)}")
+    for part in shown["attachments"]:
+        echo(f"attachment: {part['filename']} · {part['content_type']} · {part['size']} octets")
+    echo(f"\n{shown['body_text']}")
+
+
+@mail.command("explain")
+@click.argument("file", type=click.File("rb"))
+@click.option("--received", metavar="TIME", help="When the server received it (ISO 8601); default: now.")
+@json_option
+def explain_file(file: BinaryIO, received: str | None, as_json: bool) -> None:
+    """What the parser would decide about FILE (- for standard input), rule by rule. Changes nothing."""
+    received_at = moment_of(received) if received else now()
+    with opened() as instance:
+        message, decision = explain_message(instance, file.read(), received_at=received_at)
+    outcome = decision.disposition.value if decision.disposition else "left untouched"
+    if as_json:
+        trace = [asdict(step) for step in decision.trace]
+        echo_json({
+            "disposition": outcome, "rule": decision.rule, "saw": decision.saw, "trace": trace,
+            "from": message.sender.addr_spec, "subject": message.subject,
+        })  # fmt: skip
+        return
+    echo(f"{message.sender.addr_spec or 'no trusted sender'}: {message.subject}")
+    for step in decision.trace:
+        echo(f"  {'->' if step.fired else '  '} {step.rule}: {step.saw}")
+    echo(f"{outcome}, by rule {decision.rule}")
+
+
+@mail.command("log")
+@click.option("--outcome", type=click.Choice(mail_log.OUTCOMES), help="Only these.")
+@click.option("--since", metavar="TIME", help="Only what was processed since then (ISO 8601).")
+@click.option("--limit", type=click.IntRange(1), help="At most this many, the newest.")
+@json_option
+def show_log(outcome: str | None, since: str | None, limit: int | None, as_json: bool) -> None:
+    """Every message the parser has seen: what was decided, by which rule, on what it saw."""
+    moment = moment_of(since) if since else None
+    with opened() as instance, instance.database.reading() as session:
+        rows = mail_log.as_dicts(session, outcome=outcome, since=moment, limit=limit)
+    if as_json:
+        echo_json(rows)
+        return
+    table = [
+        (f"{r['received_at']:%Y-%m-%d %H:%M}", r["disposition"], f"T-{r['ticket']}" if r["ticket"] else "-",
+         r["from"] or "-", r["subject"][:60], f"{r['rule']}: {r['saw']}")
+        for r in rows
+    ]  # fmt: skip
+    if not table:
+        click.echo("No message matches." if outcome or since else "The parser has not seen any message yet.")
+        return
+    echo_table(table, ("received (UTC)", "outcome", "ticket", "from", "subject", "why"))
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if name in ("password", "client_secret"):
+        raise click.UsageError("A password on the command line can be seen by others: use --password-stdin.")
+    if not equals or not name:
+        raise click.UsageError(f"{text!r} is not of the form KEY=VALUE.")
+    return name, value
+
+
+def _shown(row: Row, stored: MailServer | None) -> dict[str, Any]:
+    """The row as it is, or as it would be; never its password."""
+    if stored:
+        values = values_of(stored)
+    else:
+        values = check(row, texts_of(row, None), has_password=False, zone=ZoneInfo("UTC"))
+    shown: dict[str, Any] = {"row": row.value, "set_up": stored is not None}
+    shown |= {name: getattr(values, name) for name in fields_of(row)}
+    shown["password"] = "saved" if stored and stored.password_sealed else "not set"
+    return shown
+
+
+def _for_people(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"  # as `mail set` takes it
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _summary(saved: dict[str, Any]) -> str:
+    security = MODE_LABELS[TlsMode(saved["tls_mode"]) if saved["use_ssl"] else TlsMode.NONE]
+    state = "active" if saved["active"] else "not active"
+    where = f"{saved['host'] or 'no host yet'}:{saved['port']}"
+    return f"{state}, {saved['protocol'].upper()}, {where}, {security}"
+
+
+def _recipient(row: Row, text: str) -> str:
+    if row is Row.INCOMING:
+        raise click.UsageError("--send-to is for the rows that send: outgoing and invoice.")
+    try:
+        return read_addr_spec(text)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+
+
+def _saved_settings(instance: Instance, row: Row) -> tuple[ServerSettings, int]:
+    with instance.database.reading() as session:
+        stored = mail_servers.load(session, row)
+        if stored is None or not stored.host:
+            raise click.ClickException(
+                f"{LABELS[row]} are not set up. Set them up with: servicedesk mail set {row.value} host=..."
+            )
+        wanted = mail_servers.stored_draft(instance.vault, stored)
+        return mail_servers.server_settings(wanted, instance.settings), stored.version
+
+
+def _run_stages(settings: ServerSettings, *, quiet: bool) -> list[StageResult]:
+    stages = []
+    for stage in diagnose(settings):
+        stages.append(stage)
+        if not quiet:
+            echo(f"{MARKS[stage.state]}  {stage.label:<18} {stage.elapsed_ms:>6} ms  {stage.fact}")
+    return stages
+
+
+def _stage(stage: StageResult) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "stage": stage.stage.value, "label": stage.label, "state": stage.state.value,
+        "elapsed_ms": stage.elapsed_ms, "fact": stage.fact,
+    }  # fmt: skip
+    if stage.remedy:
+        shown |= {"sentence": stage.remedy.sentence, "cure": stage.remedy.cure, "field": stage.remedy.field}
+    return shown
+
+
+def _remember_test(
+    instance: Instance, row: Row, version: int, stages: list[StageResult]
+) -> StageResult | None:
+    """Store how the saved settings fared; the stage that failed, if one did."""
+    failed = next((stage for stage in stages if stage.state is StageState.FAILED), None)
+    sentence = failed.remedy.sentence if failed and failed.remedy else ""
+    with instance.database.writing() as session:
+        mail_servers.record_test(
+            session, row, version=version, passed=failed is None, sentence=sentence, now=now()
+        )
+    return failed
+
+
+def _send_test(
+    instance: Instance, settings: ServerSettings, row: Row, recipient: str
+) -> tuple[str | None, StageResult | None]:
+    """The Message-ID of the message the server accepted, or the stage that failed."""
+    from webapp.outbound.test_message import send_test_message
+
+    with instance.database.writing() as session:
+        key = options.make_loop_key(session, instance.vault)
+    try:
+        sent = send_test_message(settings, recipient, row_label=LABELS[row], loop_key=key, now=now())
+    except MailServerError as error:
+        remedy = explain(error, settings)
+        stage = Stage.SEND
+        return None, StageResult(
+            stage, STAGE_LABELS[stage], StageState.FAILED, fact=remedy.sentence, error=error, remedy=remedy
+        )
+    return sent, None
+
+
+def _echo_verdict(
+    stages: list[StageResult], failed: StageResult | None, sent: str | None, send_to: str | None
+) -> None:
+    if failed:
+        words = f"{failed.remedy.sentence}\n{failed.remedy.cure}" if failed.remedy else failed.fact
+        echo(f"\nTest failed at {failed.label}.\n{words}")
+        return
+    echo(f"\nTest passed in {sum(stage.elapsed_ms for stage in stages) / 1000:.1f} s.")
+    if sent:
+        echo(f"The server accepted a test message for {send_to} (Message-ID <{sent}>).")

@@ -1,0 +1,42 @@
+"""One instance of the product: its settings, its database, its vault, opened together.
+
+The command line, the web pages and the scheduler all start here, so each finds the database up to date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webapp.config import Settings, load_settings
+from webapp.database import Database
+from webapp.vault import Vault, open_vault
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    settings: Settings
+    database: Database
+    vault: Vault
+
+    def close(self) -> None:
+        self.database.dispose()
+
+
+def open_instance(
+    settings: Settings | None = None, *, environ: Mapping[str, str] | None = None, **overrides: Any
+) -> Instance:
+    """Open the instance these settings name and bring its database up to date.
+
+    Raises ConfigError, VaultError or DatabaseError, each with one line for people.
+    """
+    settings = settings or load_settings(environ, **overrides)
+    vault = open_vault(settings.instance, environ)
+    database = Database(settings)
+    try:
+        database.upgrade()
+    except BaseException:
+        database.dispose()
+        raise
+    return Instance(settings, database, vault)

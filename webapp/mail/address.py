@@ -1,0 +1,288 @@
+"""Mailboxes in header fields (RFC 5322 section 3.4, RFC 6532), and who a message is from.
+
+Two ways of reading: `parse_addresses` takes what it can get, for showing and for recipients; `sender_of`
+names a sender only where every careful reader would name the same one.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import idna
+
+from webapp.mail import limits
+from webapp.mail.charset import one_line
+from webapp.mail.headers import decode_words
+from webapp.mail.message import Address, Sender
+
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|[^"()<>,;:\\]+|.', re.DOTALL)
+_COMMENT_TOKEN = re.compile(r"\\.|[^()\\]+|.", re.DOTALL)
+_ANGLE = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^"<>])*)>')
+_ADDR_SPEC = re.compile(
+    r"""(?P<local>[^\s()<>\[\]:;@\\,"\x00-\x1f\x7f]+|"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*")
+        @(?P<domain>[^\s()<>\[\]:;@\\,"\x00-\x1f\x7f.]+(?:\.[^\s()<>\[\]:;@\\,"\x00-\x1f\x7f.]+)*
+          |\[[0-9A-Za-z:.\-]+\])""",
+    re.VERBOSE,
+)
+_ASCII_DOMAIN = re.compile(r"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[[0-9A-Za-z:.\-]+\]")
+_DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_RAW_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_STRUCTURE = re.compile(r"[\[\]\\:;]")
+_BIDI_AND_INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_DOMAIN_CHARS = 255  # RFC 1035 section 2.3.4
+_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+# Letters of no width or no ink that are not in a Unicode category of their own.
+_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+_BAD_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
+
+
+@dataclass(slots=True, eq=False)
+class Mailbox:
+    """One mailbox as it was written, before anybody judges it."""
+
+    phrase: list[str] = field(default_factory=list)
+    comments: list[str] = field(default_factory=list)
+    angles: list[str] = field(default_factory=list)
+    trailing: bool = False  # an address behind the <...>
+    stray: bool = False  # brackets or quotes that do not match
+    group: str | None = None  # the name of the RFC 5322 group it stands in
+    group_closed: bool = False
+
+    def is_nameless(self) -> bool:
+        """A piece such as `Doe` in `Doe, John <john@example.org>`: part of a name with a bare comma."""
+        return not self.angles and "@" not in "".join(self.phrase)
+
+
+def parse_addresses(
+    fields: Sequence[str], limit: int = limits.RECIPIENTS
+) -> tuple[tuple[Address, ...], bool]:
+    """The mailboxes of all `fields`, and whether there were more than `limit`."""
+    addresses: list[Address] = []
+    for value in fields:
+        for mailbox in _mailboxes(value):
+            address = _lenient(mailbox)
+            if address is None:
+                continue
+            if len(addresses) == limit:
+                return tuple(addresses), True
+            addresses.append(address)
+    return tuple(addresses), False
+
+
+def sender_of(fields: Sequence[str], *, field_count: int | None = None) -> Sender:
+    """Who a message with these From fields is from: one mailbox, or a doubt that says why not.
+
+    `field_count` is the number of From fields in the whole message where some lie beyond a limit.
+    """
+    written = one_line(decode_words(fields[0])) if fields else ""
+    name = ""
+    if fields:
+        shown, _ = parse_addresses(fields[:1], limit=1)
+        name = shown[0].display_name if shown else ""
+    count = max(len(fields), field_count or 0)
+    if count != 1 or not fields:
+        return Sender(None, name, written, f"{count} From headers" if count else "no From header")
+    addr_spec, doubt = _only_mailbox(fields[0])
+    return Sender(addr_spec, name, written, doubt)
+
+
+def fold_addr_spec(addr_spec: str) -> str:
+    """The key two addresses are compared by: local part ASCII-case-folded, domain as lower-case A-labels.
+
+    Never NFKC or `str.lower`: a fullwidth or Kelvin-sign look-alike must not become a known address.
+    """
+    local, at, domain = addr_spec.strip().rpartition("@")
+    if not at:
+        return addr_spec.strip().translate(_ASCII_LOWER)
+    if local.startswith('"') and local.endswith('"') and _DOT_ATOM.fullmatch(local[1:-1]):
+        local = local[1:-1]  # RFC 5321 section 4.1.2: the same mailbox, quoted without need
+    return f"{local.translate(_ASCII_LOWER)}@{_fold_domain(domain)}"
+
+
+def _fold_domain(domain: str) -> str:
+    domain = domain.rstrip(".")
+    if domain.isascii() or len(domain) > _DOMAIN_CHARS:
+        return domain.translate(_ASCII_LOWER)
+    lowered = unicodedata.normalize("NFC", domain.lower())
+    if sum(map(str.isascii, lowered)) != sum(map(str.isascii, domain)):
+        return domain  # some letter became an ASCII one: nobody's domain
+    try:
+        return idna.encode(lowered).decode("ascii").translate(_ASCII_LOWER)
+    except (idna.IDNAError, UnicodeError, ValueError, IndexError):
+        return domain
+
+
+def _only_mailbox(value: str) -> tuple[str | None, str | None]:
+    """The addr-spec of a From value, or why there is none."""
+    if _RAW_CONTROLS.search(value):
+        return None, "control characters in From"
+    everything = _mailboxes(value)
+    named = [mailbox for mailbox in everything if not mailbox.is_nameless()]
+    if any(mailbox.group_closed for mailbox in everything):
+        return None, "group syntax in From"
+    if not named:
+        return None, "no address in From"
+    if len(named) > 1 or len(named[0].angles) > 1:
+        return None, "more than one mailbox in From"
+    return _careful(named[0])
+
+
+def _careful(mailbox: Mailbox) -> tuple[str | None, str | None]:
+    phrase = "".join(mailbox.phrase)
+    if mailbox.group is not None and not mailbox.angles:
+        return None, "group syntax in From"
+    if mailbox.angles:
+        candidate = mailbox.angles[0].strip(" \t")
+        name = _outside_quotes(mailbox)
+        if mailbox.trailing or ("@" in name and (mailbox.stray or _STRUCTURE.search(name))):
+            return None, "more than one address in From"
+    else:
+        candidate = phrase.strip(" \t")
+        if mailbox.stray:
+            return None, "malformed address in From"
+    return _checked_addr_spec(candidate)
+
+
+def _outside_quotes(mailbox: Mailbox) -> str:
+    unquoted = "".join(piece for piece in mailbox.phrase if not (len(piece) > 1 and piece.startswith('"')))
+    return f"{mailbox.group or ''}{':' if mailbox.group is not None else ''}{unquoted}"
+
+
+def _checked_addr_spec(candidate: str) -> tuple[str | None, str | None]:
+    if any(map(_is_invisible, candidate)):
+        return None, "control or invisible characters in the From address"
+    if "=?" in candidate and "?=" in candidate:
+        return None, "encoded word in the From address"
+    found = _ADDR_SPEC.fullmatch(candidate)
+    if found is None:
+        return None, "no address in From" if "@" not in candidate else "malformed address in From"
+    if not _is_domain(found["domain"]):
+        return None, "malformed domain in the From address"
+    return candidate, None
+
+
+def _is_domain(domain: str) -> bool:
+    if len(domain) > _DOMAIN_CHARS:
+        return False
+    if domain.isascii():
+        return _ASCII_DOMAIN.fullmatch(domain) is not None
+    return _fold_domain(domain).isascii()
+
+
+def _is_invisible(char: str) -> bool:
+    if " " <= char < "\x7f":
+        return False
+    return (
+        unicodedata.category(char) in _BAD_CATEGORIES
+        or char in _BLANK_LETTERS
+        or "\ufe00" <= char <= "\ufe0f"
+        or "\U000e0100" <= char <= "\U000e01ef"
+        or "\u180b" <= char <= "\u180f"
+    )
+
+
+def _mailboxes(value: str) -> list[Mailbox]:
+    """`value` cut at its commas and group marks. Linear in the length of `value`."""
+    current = Mailbox()
+    mailboxes = [current]
+    first_of_group = 0
+    position = 0
+    while position < len(value):
+        char = value[position]
+        if char == "(":
+            comment, position = _comment(value, position + 1)
+            current.comments.append(comment)
+            current.stray |= position > len(value)
+        elif char == "<":
+            position = _angle(value, position, current)
+        elif char in ",;":
+            position += 1
+            group = current.group
+            if char == ";" and group is not None:
+                for mailbox in mailboxes[first_of_group:]:
+                    mailbox.group_closed = True
+                group = None
+            current = Mailbox(group=group)
+            mailboxes.append(current)
+        elif char == ":" and current.group is None and not current.angles:
+            current.group = "".join(current.phrase)
+            current.phrase = []
+            first_of_group = len(mailboxes) - 1
+            position += 1
+        else:
+            token = _TOKEN.match(value, position)
+            position = _word(token[0] if token else char, position, current)
+    return mailboxes
+
+
+def _comment(value: str, position: int) -> tuple[str, int]:
+    """The text of a comment and the position behind it; beyond the end where it is never closed."""
+    depth = 1
+    start = position
+    while position < len(value):
+        token = _COMMENT_TOKEN.match(value, position)
+        text = token[0] if token else value[position]
+        depth += (text == "(") - (text == ")")
+        position += len(text)
+        if not depth:
+            return value[start : position - 1], position
+    return value[start:], len(value) + 1
+
+
+def _angle(value: str, position: int, current: Mailbox) -> int:
+    found = _ANGLE.match(value, position)
+    if found is None:
+        current.stray = True
+        return position + 1
+    current.angles.append(found[1])
+    return found.end()
+
+
+def _word(token: str, position: int, current: Mailbox) -> int:
+    if token in (')"', ")", ">", '"'):
+        current.stray = True
+    if current.angles:
+        current.trailing |= "@" in token
+    else:
+        current.phrase.append(token)
+    return position + len(token)
+
+
+def _lenient(mailbox: Mailbox) -> Address | None:
+    """The mailbox as an address to show and to answer, None where it names none."""
+    phrase = "".join(mailbox.phrase)
+    opening = [f"{mailbox.group}:"] if mailbox.group and not mailbox.group_closed else []
+    name = _display_name(opening + mailbox.phrase) or _clean_name(
+        mailbox.comments[0] if mailbox.comments else ""
+    )
+    if mailbox.angles:
+        addr_spec = "".join(mailbox.angles[0].split())
+    elif "@" in phrase:
+        name = _clean_name(mailbox.comments[0] if mailbox.comments else "")
+        words = phrase.split()
+        addr_spec = next((word for word in reversed(words) if "@" in word.strip("@")), "".join(words))
+        name = name or _clean_name(" ".join(word for word in words if word != addr_spec))
+    elif "=?" in phrase and "@" in (decoded := decode_words(phrase)):
+        inner = _mailboxes(decoded)[0]
+        return _lenient(inner) if "=?" not in decoded else None
+    else:
+        return None
+    addr_spec = one_line(addr_spec)
+    return Address(name, addr_spec) if addr_spec else None
+
+
+def _display_name(phrase: list[str]) -> str:
+    pieces = []
+    for piece in phrase:
+        if len(piece) > 1 and piece.startswith('"'):
+            piece = re.sub(r"\\(.)", r"\1", piece[1:-1], flags=re.DOTALL)
+        pieces.append(piece)
+    return _clean_name("".join(pieces))
+
+
+def _clean_name(text: str) -> str:
+    decoded = one_line(decode_words(text))
+    return " ".join(_BIDI_AND_INVISIBLE.sub("", decoded).strip("'\" ").split()) if decoded else ""

@@ -1,0 +1,153 @@
+"""What a reader sees of a message: text and safe HTML out of any tree of parts (RFC 2046 section 5.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from webapp.mail import limits
+from webapp.mail.charset import TextDecoder, readable
+from webapp.mail.flowed import unflow
+from webapp.mail.html_safe import sanitise, text_as_html
+from webapp.mail.html_text import html_to_text
+from webapp.mail.mime import Part
+
+_META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
+_ENRICHED_COMMAND = re.compile(r"</?[A-Za-z][A-Za-z0-9-]{0,60}>")
+# Text parts that are data, not something to read in the conversation.
+_DATA_TEXTS = frozenset(
+    """text/calendar text/vcard text/x-vcard text/directory text/rfc822-headers text/x-amp-html text/css
+    text/csv text/xml text/javascript text/x-vcalendar""".split()  # noqa: SIM905
+)
+_CID_URL = re.compile(r"cid:([^\"'\s>)]{1,300})", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class Segment:
+    """One piece of the conversation: as text, as HTML, or both from a multipart/alternative."""
+
+    text: str | None = None
+    html: str | None = None
+
+
+@dataclass(slots=True)
+class Body:
+    text: str = ""
+    html: str | None = None
+    defects: list[str] = field(default_factory=list)
+    parts: set[int] = field(default_factory=set)  # id() of the parts that are shown, so not attachments
+    content_ids: set[str] = field(default_factory=set)  # pictures the HTML shows
+
+
+def read_body(root: Part) -> Body:
+    reader = _Reader()
+    segments = [segment for segment in reader.segments(root) if segment.text or segment.html]
+    body = Body(parts=reader.parts, defects=reader.decoder.defects)
+    body.text = _joined_text(segments)
+    if len(body.text) > limits.TEXT_CHARS:
+        body.text = body.text[: limits.TEXT_CHARS]
+        body.defects.append(f"text cut after {limits.TEXT_CHARS} characters")
+    html_parts = [segment.html for segment in segments if segment.html]
+    for html in html_parts:
+        body.content_ids.update(found.lower() for found in _CID_URL.findall(html[: limits.TEXT_CHARS]))
+    if html_parts:
+        body.html = _joined_html(segments, body.defects)
+        if body.html is None:
+            body.parts -= reader.html_parts  # shown as text only, so the HTML is there to download
+    return body
+
+
+def is_body_text(part: Part) -> bool:
+    """A text part without a file name is body, unless it says that it is an attachment."""
+    if part.unsplit and part.start < part.end:
+        return True
+    if part.disposition == "attachment" or not part.content_type.startswith("text/"):
+        return False
+    return part.content_type not in _DATA_TEXTS and not has_filename(part)
+
+
+def has_filename(part: Part) -> bool:
+    return bool(part.disposition_parameters.get("filename") or part.parameters.get("name"))
+
+
+class _Reader:
+    """Walks the tree; decodes each text part once, within one budget for the whole message."""
+
+    def __init__(self) -> None:
+        self.decoder = TextDecoder()
+        self.parts: set[int] = set()
+        self.html_parts: set[int] = set()
+        self.octets_left = 4 * limits.TEXT_CHARS
+
+    def segments(self, part: Part) -> list[Segment]:
+        if not part.children:
+            return [self._leaf(part)] if is_body_text(part) else []
+        if part.content_type == "multipart/alternative":
+            return self._alternative(part)
+        return [segment for child in part.children for segment in self.segments(child)]
+
+    def _alternative(self, part: Part) -> list[Segment]:
+        """One content in several forms: the text form for reading, the richest form for showing."""
+        forms = [form for child in part.children if (form := self.segments(child))]
+        text_forms = [form for form in forms if not any(segment.html for segment in form)]
+        html_forms = [form for form in forms if any(segment.html for segment in form)]
+        if not html_forms:
+            # Two different plain texts are no alternatives, whatever the sender says.
+            texts = dict.fromkeys(text for form in text_forms if (text := _joined_text(form)))
+            return [Segment(text) for text in texts]
+        html_form = html_forms[-1]
+        plain = next((text for form in text_forms if (text := _joined_text(form))), None)
+        if plain is None:
+            return html_form
+        first, *others = [segment for segment in html_form if segment.html]
+        return [Segment(plain, first.html), *(Segment("", other.html) for other in others)]
+
+    def _leaf(self, part: Part) -> Segment:
+        if self.octets_left <= 0:
+            return Segment()
+        self.parts.add(id(part))
+        data = part.content(most=self.octets_left)
+        self.octets_left -= len(data)
+        if part.content_type == "text/html":
+            self.html_parts.add(id(part))
+            return Segment(html=self._html(data, part.charset))
+        text = readable(self.decoder.decode(data, part.charset))
+        if part.parameters.get("format", "").lower() == "flowed":
+            text = unflow(text, delete_space=part.parameters.get("delsp", "").lower() == "yes")
+        if part.content_type in ("text/enriched", "text/richtext"):
+            text = _ENRICHED_COMMAND.sub("", text)
+        return Segment(text=text.strip("\n"))
+
+    def _html(self, data: bytes, charset: str | None) -> str:
+        if charset is None and not data.isascii():
+            found = _META_CHARSET.search(data[:4096])
+            charset = found[1].decode("ascii") if found else None
+        return readable(self.decoder.decode(data, charset))
+
+
+def _joined_text(segments: Iterable[Segment]) -> str:
+    texts = []
+    for segment in segments:
+        text = segment.text
+        if text is None or (segment.html and text and not text.strip()):
+            text = html_to_text(segment.html or "")
+        if text.strip():
+            texts.append(text.strip("\n"))
+    return "\n\n".join(texts)
+
+
+def _joined_html(segments: Iterable[Segment], defects: list[str]) -> str | None:
+    """The safe HTML of all segments, None as soon as one of them is beyond the limits."""
+    pieces = []
+    for segment in segments:
+        if segment.html:
+            safe, defect = sanitise(segment.html)
+            if safe is None:
+                defects.append(defect or "HTML left out")
+                return None
+            pieces.append(safe)
+        elif segment.text:
+            pieces.append(text_as_html(segment.text))
+    joined = "\n".join(pieces)
+    return joined if len(joined) <= 2 * limits.HTML_CHARS else None

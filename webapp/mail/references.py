@@ -1,0 +1,62 @@
+"""Which messages and ticket a message names: Message-IDs (RFC 5322 section 3.6.4), the subject's tag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from webapp.mail import limits
+from webapp.mail.charset import one_line
+
+_BRACKETED = re.compile(r"<([^<>]*)>")
+_BLANKS = re.compile(r"\s+")
+_COMMENT = re.compile(r"\([^()]*\)")
+_TICKET_TAG = re.compile(r"\[T-([1-9][0-9]{0,17})\]", re.IGNORECASE | re.ASCII)
+_TAGS_IN_SUBJECT = 10
+
+
+def message_ids(value: str) -> tuple[str, ...]:
+    """The ids in a Message-ID, In-Reply-To or References value, without angle brackets, each once.
+
+    Outside brackets only words with "@" count: In-Reply-To of old mailers is prose around an id.
+    """
+    found = [_clean(inner) for inner in _BRACKETED.findall(value)]
+    ids = [one for one in found if one and not one.isspace()]
+    if not ids:
+        words = re.split(r"[\s,;<>\"]+", _COMMENT.sub(" ", value))
+        ids = [_clean(word) for word in words if "@" in word.strip("@")]
+    return tuple(dict.fromkeys(ids))
+
+
+def message_id(values: Sequence[str]) -> str | None:
+    """The message's own id; of several fields the first that holds one."""
+    for value in values:
+        if found := message_ids(value):
+            return found[0]
+    for value in values:
+        # An id without "@" is still one, as long as it is one word.
+        if (word := _clean(value)) and " " not in value.strip():
+            return word
+    return None
+
+
+def reference_chain(values: Sequence[str]) -> tuple[tuple[str, ...], bool]:
+    """The newest ids of the References fields, oldest first, and whether older ones were left out."""
+    ids = tuple(dict.fromkeys(one for value in values for one in message_ids(value)))
+    return ids[-limits.REFERENCES :], len(ids) > limits.REFERENCES
+
+
+def subject_ticket_numbers(subject: str) -> tuple[int, ...]:
+    """The numbers of `[T-1042]` tags in a subject, in order, each once."""
+    numbers = dict.fromkeys(int(number) for number in _TICKET_TAG.findall(subject))
+    return tuple(numbers)[:_TAGS_IN_SUBJECT]
+
+
+def strip_ticket_tag(subject: str) -> str:
+    """`subject` without its ticket tags, for a new ticket that must not claim the old one."""
+    return " ".join(_TICKET_TAG.sub(" ", subject).split())
+
+
+def _clean(text: str) -> str:
+    """White space inside an id comes from folding in the wrong place."""
+    return one_line(_BLANKS.sub("", text).strip("<>,;"))[: limits.MESSAGE_ID_CHARS]

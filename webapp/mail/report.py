@@ -1,0 +1,110 @@
+"""Delivery status notifications (RFC 3464) and message disposition notifications (RFC 8098)."""
+
+from __future__ import annotations
+
+import re
+
+from webapp.mail.charset import one_line
+from webapp.mail.headers import Headers, split_headers
+from webapp.mail.message import Report
+from webapp.mail.mime import Part
+from webapp.mail.references import message_id
+
+_STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
+_REPORT_CHARS = 64 * 1024
+_MAX_BLOCKS = 200
+_KINDS = {
+    "message/delivery-status": "delivery-status",
+    "message/global-delivery-status": "delivery-status",
+    "message/disposition-notification": "disposition-notification",
+    "message/global-disposition-notification": "disposition-notification",
+}
+_RETURNED = frozenset({"message/rfc822", "text/rfc822-headers", "message/rfc822-headers", "message/global"})
+# Of several recipients the one that went worst is reported.
+_ACTIONS = ("failed", "delayed", "relayed", "expanded", "delivered")
+
+
+def report_type(root: Part) -> str:
+    """The report-type of a multipart/report, from its parts where the parameter is missing."""
+    declared = root.parameters.get("report-type", "").lower()
+    if declared or root.content_type != "multipart/report":
+        return declared
+    return next((_KINDS[part.content_type] for part in root.leaves() if part.content_type in _KINDS), "")
+
+
+def read_report(root: Part) -> Report | None:
+    """What the report in this message says, None where there is none."""
+    leaves = list(root.leaves())
+    part = next((part for part in leaves if part.content_type in _KINDS), None)
+    if part is None:
+        return None
+    blocks = _blocks(part)
+    original = _original_message_id(blocks, leaves)
+    if _KINDS[part.content_type] == "disposition-notification":
+        return _disposition(blocks, original)
+    recipients = [block for block in blocks if block.first("final-recipient") or block.first("action")]
+    if not recipients:
+        recipients = blocks[:1] or [Headers()]
+    return _delivery(min(recipients, key=_severity), original)
+
+
+def _blocks(part: Part) -> list[Headers]:
+    """Groups of fields with empty lines between them (RFC 3464 section 2.1)."""
+    content = part.content(most=_REPORT_CHARS).replace(b"\r\n", b"\n")
+    blocks: list[Headers] = []
+    position = 0
+    while position < len(content) and len(blocks) < _MAX_BLOCKS:
+        block, following = split_headers(content, position, len(content))
+        position = max(following, position + 1)
+        if block.fields:
+            blocks.append(block)
+    return blocks
+
+
+def _severity(block: Headers) -> int:
+    action = _action(block)
+    return _ACTIONS.index(action) if action in _ACTIONS else len(_ACTIONS)
+
+
+def _action(block: Headers) -> str:
+    return one_line(block.first("action") or "").lower().partition(" ")[0]
+
+
+def _delivery(block: Headers, original: str | None) -> Report:
+    status = _STATUS.search(block.first("status") or "") or _STATUS.search(
+        block.first("diagnostic-code") or ""
+    )
+    return Report("delivery-status", _recipient(block), _action(block), status[1] if status else "", original)
+
+
+def _disposition(blocks: list[Headers], original: str | None) -> Report:
+    block = next((block for block in blocks if block.first("disposition")), Headers())
+    # "automatic-action/MDN-sent-automatically; displayed": the type behind the mode is what happened.
+    disposition = one_line(block.first("disposition") or "").lower()
+    action = disposition.rpartition(";")[2].partition("/")[0].strip()
+    return Report("disposition-notification", _recipient(block), action, "", original)
+
+
+def _recipient(block: Headers) -> str:
+    """The address as we sent to it: the original recipient, where the reporter gives it."""
+    for name in ("original-recipient", "final-recipient", "x-actual-recipient"):
+        value = block.first(name)
+        address = one_line((value or "").rpartition(";")[2]).strip("<> ")
+        if "@" in address:
+            return address
+    return ""
+
+
+def _original_message_id(blocks: list[Headers], leaves: list[Part]) -> str | None:
+    for block in blocks:
+        if found := message_id(block.all("original-message-id")):
+            return found
+    for part in leaves:
+        if part.content_type in _RETURNED:
+            returned, _ = split_headers(part.source, part.start, part.end)
+            if part.encoding in ("base64", "quoted-printable"):
+                content = part.content(most=_REPORT_CHARS)
+                returned, _ = split_headers(content, 0, len(content))
+            if found := message_id(returned.all("message-id")):
+                return found
+    return None

@@ -1,0 +1,103 @@
+"""What to tell about encryption that failed; `remedies` says when."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .base import ServerSettings, TlsMode
+from .errors import CertificateRefused, MailServerError
+from .remedy import IMPLICIT_PORT, STARTTLS_PORT, QuickFix, Remedy, day
+
+
+def plain_text_port(error: MailServerError, settings: ServerSettings) -> Remedy:
+    port = STARTTLS_PORT[settings.protocol]
+    changes = {"tls_mode": TlsMode.STARTTLS.value}
+    fix = QuickFix(
+        "Switch to STARTTLS and test again",
+        changes if settings.port not in IMPLICIT_PORT.values() else {**changes, "port": port},
+    )
+    return Remedy(
+        f"Port {settings.port} does not start with SSL/TLS.",
+        "Port and encryption do not match: use SSL/TLS with 993 (SMTP 465), or STARTTLS with 143 (SMTP 587).",
+        "tls_mode",
+        fix,
+    )
+
+
+def no_handshake(error: MailServerError, settings: ServerSettings) -> Remedy:
+    return Remedy(
+        "The server accepted the connection but did not answer the encryption request.",
+        "Often a plain-text port or a firewall that inspects traffic.",
+        "port",
+    )
+
+
+def no_starttls(error: MailServerError, settings: ServerSettings) -> Remedy:
+    return Remedy(
+        "The server offers no encryption on this port.",
+        f"Use SSL/TLS with {IMPLICIT_PORT[settings.protocol]}.",
+        "tls_mode",
+    )
+
+
+def certificate(error: MailServerError, settings: ServerSettings) -> Remedy:
+    assert isinstance(error, CertificateRefused)
+    words = _CERTIFICATE.get(error.verify_code, _certificate_otherwise)
+    return words(error, settings)
+
+
+def _self_signed(error: CertificateRefused, settings: ServerSettings) -> Remedy:
+    return Remedy(
+        "The server's certificate is self-signed, so its identity cannot be checked.",
+        "Install a trusted certificate, or add your own CA file (setting SERVICEDESK_MAIL_CA_FILE).",
+    )
+
+
+def _other_name(error: CertificateRefused, settings: ServerSettings) -> Remedy:
+    names = error.facts.names if error.facts else ()
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    usable = next((name for name in names if "*" not in name), None)
+    return Remedy(
+        f"The certificate belongs to {shown or 'another name'}, not to {settings.host}.",
+        "Enter one of those names as host." if names else "Enter the name the certificate was made for.",
+        "host",
+        QuickFix(f"Use {usable}", {"host": usable}) if usable else None,
+    )
+
+
+def _expired(error: CertificateRefused, settings: ServerSettings) -> Remedy:
+    when = f" on {day(error.facts.not_after)}" if error.facts else ""
+    return Remedy(f"The certificate expired{when}.", "The mail server's owner must renew it.")
+
+
+def _not_yet_valid(error: CertificateRefused, settings: ServerSettings) -> Remedy:
+    when = f" before {day(error.facts.not_before)}" if error.facts else " yet"
+    return Remedy(f"The certificate is not valid{when}.", "Check the clock of this server.")
+
+
+def _unknown_issuer(error: CertificateRefused, settings: ServerSettings) -> Remedy:
+    return Remedy(
+        "The certificate's issuer is not known here.",
+        "The server may not send its intermediate certificate, or uses a private CA.",
+    )
+
+
+def _certificate_otherwise(error: CertificateRefused, settings: ServerSettings) -> Remedy:
+    return Remedy(
+        f"The server's certificate was not accepted (check {error.verify_code} of OpenSSL).",
+        "The mail server's owner must replace it.",
+    )
+
+
+# X509_V_ERR_*; a self-signed certificate inside a chain (19) is an authority nobody here knows.
+_CERTIFICATE: dict[int, Callable[[CertificateRefused, ServerSettings], Remedy]] = {
+    2: _unknown_issuer,
+    9: _not_yet_valid,
+    10: _expired,
+    18: _self_signed,
+    19: _unknown_issuer,
+    20: _unknown_issuer,
+    21: _unknown_issuer,
+    62: _other_name,
+    64: _other_name,
+}

@@ -1,0 +1,87 @@
+"""The ledger: one row for every message ever processed, with what was decided and where it went.
+
+A row is written in the same transaction as its effect; none exists before that commit. The unique key
+(mailbox, epoch, remote key) is what makes the effect happen once, whatever crashes.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp.models.base import Base, UtcDateTime, text_enum
+
+
+class Disposition(enum.StrEnum):
+    """What a message became."""
+
+    TICKET = "ticket"
+    UPDATE = "update"
+    CLAIM = "claim"
+    IGNORED = "ignored"
+    REPORT = "report"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+
+
+class Placement(enum.StrEnum):
+    """Where the message is: still to be moved, moved, left in the inbox on purpose, or gone."""
+
+    PENDING_MOVE = "pending_move"
+    ARCHIVED = "archived"
+    LEFT = "left"
+    GONE = "gone"
+
+
+class Inbound(Base):
+    __tablename__ = "inbound"
+    __table_args__ = (
+        sa.UniqueConstraint("mailbox_id", "epoch", "remote_key"),
+        sa.Index("ix_inbound_outcome", "disposition", "recorded_at"),
+        sa.Index("ix_inbound_pending", "mailbox_id", sqlite_where=sa.text("placement = 'pending_move'"),
+                 postgresql_where=sa.text("placement = 'pending_move'")),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mailbox_id: Mapped[int] = mapped_column(sa.ForeignKey("mailbox.id"))
+    epoch: Mapped[str] = mapped_column(sa.String(300))
+    remote_key: Mapped[str] = mapped_column(sa.String(300))
+    size: Mapped[int]  # as the server listed it
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)  # INTERNALDATE
+    sha256: Mapped[str] = mapped_column(sa.String(64), index=True)
+    fingerprint: Mapped[str | None] = mapped_column(sa.String(64), index=True)
+
+    message_id: Mapped[str | None] = mapped_column(sa.String(255))
+    from_addr: Mapped[str | None] = mapped_column(sa.String(320))
+    from_name: Mapped[str] = mapped_column(sa.String(320), default="")
+    subject: Mapped[str] = mapped_column(sa.Text, default="")
+
+    disposition: Mapped[Disposition] = mapped_column(text_enum(Disposition))
+    rule: Mapped[str] = mapped_column(sa.String(40))
+    saw: Mapped[str] = mapped_column(sa.Text, default="")
+    trace: Mapped[list[dict[str, Any]]] = mapped_column(sa.JSON)
+    defects: Mapped[list[str]] = mapped_column(sa.JSON)
+    placement: Mapped[Placement] = mapped_column(text_enum(Placement))
+    folder: Mapped[str] = mapped_column(sa.String(300), default="")  # where it is moved or was moved to
+    ticket_id: Mapped[int | None] = mapped_column(sa.ForeignKey("ticket.id"), index=True)
+    duplicate_of_id: Mapped[int | None] = mapped_column(sa.ForeignKey("inbound.id"))
+    recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    placed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    raw: Mapped[RawMessage | None] = relationship(back_populates="inbound")
+
+
+class RawMessage(Base):
+    """The octets as received, zlib-compressed; everything shown is derived from them and can be again."""
+
+    __tablename__ = "raw_message"
+
+    inbound_id: Mapped[int] = mapped_column(sa.ForeignKey("inbound.id"), primary_key=True)
+    compressed: Mapped[bytes] = mapped_column(sa.LargeBinary, deferred=True)
+    transport_headers: Mapped[list[list[str]]] = mapped_column(sa.JSON)
+
+    inbound: Mapped[Inbound] = relationship(back_populates="raw")

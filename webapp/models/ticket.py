@@ -1,0 +1,104 @@
+"""Tickets and their conversations."""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from webapp.models.account import Account
+from webapp.models.base import Base, UtcDateTime, text_enum
+from webapp.models.directory import Company, User
+
+
+class TicketStatus(enum.StrEnum):
+    OPEN = "open"
+    WAITING = "waiting"
+    CLOSED = "closed"
+
+
+class TicketNotice(enum.StrEnum):
+    """What a technician should know before reading."""
+
+    CLAIM = "claim"  # says it belongs to another ticket, from somebody who may not write there
+    QUARANTINE = "quarantine"  # the message could not be read; raw mail attached
+    TOO_LARGE = "too-large"  # only the header was taken in
+
+
+class Ticket(Base):
+    """`id` is the number people see: T-1042."""
+
+    __tablename__ = "ticket"
+    __table_args__ = (
+        sa.Index("ix_ticket_status_updated_at", "status", "updated_at"),
+        {"sqlite_autoincrement": True},  # a number is never given twice
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    subject: Mapped[str] = mapped_column(sa.Text)
+    status: Mapped[TicketStatus] = mapped_column(text_enum(TicketStatus), default=TicketStatus.OPEN)
+    requester_id: Mapped[int | None] = mapped_column(sa.ForeignKey("directory_user.id"), index=True)
+    company_id: Mapped[int | None] = mapped_column(sa.ForeignKey("company.id"), index=True)
+    requester_address: Mapped[str | None] = mapped_column(sa.String(320))  # as the mail said
+    requester_name: Mapped[str] = mapped_column(sa.String(320), default="")
+    requester_account_id: Mapped[int | None] = mapped_column(sa.ForeignKey("account.id"))
+    assignee_id: Mapped[int | None] = mapped_column(sa.ForeignKey("account.id"), index=True)
+    notice: Mapped[TicketNotice | None] = mapped_column(text_enum(TicketNotice))
+    claimed_ticket_id: Mapped[int | None] = mapped_column(sa.ForeignKey("ticket.id"), index=True)
+    follow_up_of_id: Mapped[int | None] = mapped_column(sa.ForeignKey("ticket.id"), index=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+    requester: Mapped[User | None] = relationship()
+    company: Mapped[Company | None] = relationship()
+    assignee: Mapped[Account | None] = relationship(foreign_keys=[assignee_id])
+    entries: Mapped[list[Entry]] = relationship(back_populates="ticket", order_by="Entry.id")
+
+
+class EntryKind(enum.StrEnum):
+    MAIL = "mail"  # received
+    NOTE = "note"  # internal
+    CHANGE = "change"  # status, assignee
+
+
+class Entry(Base):
+    """One contribution to a ticket. A message makes exactly one; a higher generation only by hand."""
+
+    __tablename__ = "entry"
+    __table_args__ = (sa.UniqueConstraint("inbound_id", "generation"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(sa.ForeignKey("ticket.id"), index=True)
+    inbound_id: Mapped[int | None] = mapped_column(sa.ForeignKey("inbound.id"))
+    generation: Mapped[int] = mapped_column(default=1)
+    kind: Mapped[EntryKind] = mapped_column(text_enum(EntryKind), default=EntryKind.MAIL)
+    account_id: Mapped[int | None] = mapped_column(sa.ForeignKey("account.id"))  # whose note or change
+    from_addr: Mapped[str | None] = mapped_column(sa.String(320))
+    from_name: Mapped[str] = mapped_column(sa.String(320), default="")
+    message_id: Mapped[str | None] = mapped_column(sa.String(255), index=True)
+    body_text: Mapped[str] = mapped_column(sa.Text, default="")
+    reply_text: Mapped[str] = mapped_column(sa.Text, default="")  # without quoted history and signature
+    body_html: Mapped[str | None] = mapped_column(sa.Text, deferred=True)  # sanitised
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)  # mail: when the server received it
+
+    ticket: Mapped[Ticket] = relationship(back_populates="entries")
+    account: Mapped[Account | None] = relationship()
+    attachments: Mapped[list[Attachment]] = relationship(order_by="Attachment.position")
+
+
+class Attachment(Base):
+    """A file of a mail entry; its content is taken from the raw message when somebody wants it."""
+
+    __tablename__ = "attachment"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    entry_id: Mapped[int] = mapped_column(sa.ForeignKey("entry.id"), index=True)
+    position: Mapped[int]
+    filename: Mapped[str] = mapped_column(sa.String(200))
+    content_type: Mapped[str] = mapped_column(sa.String(200))
+    size: Mapped[int]
+    inline: Mapped[bool] = mapped_column(default=False)
+    content_id: Mapped[str | None] = mapped_column(sa.String(255))
+    sha256: Mapped[str] = mapped_column(sa.String(64))

@@ -1,0 +1,116 @@
+"""Tickets as the list and the ticket page need them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from webapp.models import Attachment, Company, Entry, Ticket, TicketStatus, User
+from webapp.views.paging import PAGE_SIZE, Page, make_page, offset
+
+ENTRIES_PER_PAGE = PAGE_SIZE
+_NUMBER = re.compile(r"(?:\[?T-)?([0-9]{1,9})\]?", re.IGNORECASE | re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class TicketFilter:
+    """What the list is narrowed to."""
+
+    text: str = ""
+    status: TicketStatus | None = None
+
+    @property
+    def is_set(self) -> bool:
+        return bool(self.text or self.status)
+
+
+def list_page(session: Session, wanted: TicketFilter, number: int) -> Page[Ticket]:
+    """Newest change first. The ids come from the index alone; only the tickets shown are read whole."""
+    ids = session.scalars(
+        sa.select(Ticket.id)
+        .where(*_conditions(wanted))
+        .order_by(Ticket.updated_at.desc(), Ticket.id.desc())
+        .limit(PAGE_SIZE + 1)
+        .offset(offset(number))
+    ).all()
+    found = session.scalars(
+        sa.select(Ticket)
+        .where(Ticket.id.in_(ids))
+        .order_by(Ticket.updated_at.desc(), Ticket.id.desc())
+        .options(joinedload(Ticket.company), joinedload(Ticket.requester))
+    ).all()
+    return make_page(found, number)
+
+
+def any_ticket(session: Session) -> bool:
+    return session.scalar(sa.select(Ticket.id).limit(1)) is not None
+
+
+def load(session: Session, number: int) -> Ticket | None:
+    return session.scalar(
+        sa.select(Ticket)
+        .where(Ticket.id == number)
+        .options(
+            joinedload(Ticket.company),
+            joinedload(Ticket.assignee),
+            joinedload(Ticket.requester).selectinload(User.addresses),
+        )
+    )
+
+
+def entries_page(session: Session, ticket: Ticket, number: int) -> Page[Entry]:
+    """The conversation, oldest first."""
+    found = session.scalars(
+        sa.select(Entry)
+        .where(Entry.ticket_id == ticket.id)
+        .order_by(Entry.id)
+        .limit(PAGE_SIZE + 1)
+        .offset(offset(number))
+        .options(selectinload(Entry.attachments), joinedload(Entry.account))
+    ).all()
+    return make_page(found, number)
+
+
+def last_entries_page(session: Session, ticket: Ticket) -> int:
+    total = session.scalar(sa.select(sa.func.count()).select_from(Entry).where(Entry.ticket_id == ticket.id))
+    return max(1, -(-(total or 0) // PAGE_SIZE))
+
+
+def has_attachment(session: Session, ticket_id: int, attachment_id: int) -> bool:
+    """Whether that attachment is one of that ticket's."""
+    return bool(
+        session.scalar(
+            sa.select(
+                sa.exists()
+                .where(Attachment.id == attachment_id)
+                .where(Attachment.entry_id == Entry.id, Entry.ticket_id == ticket_id)
+            )
+        )
+    )
+
+
+def _conditions(wanted: TicketFilter) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if wanted.status is not None:
+        conditions.append(Ticket.status == wanted.status)
+    if found := _NUMBER.fullmatch(wanted.text):
+        conditions.append(Ticket.id == int(found[1]))
+    elif wanted.text:
+        conditions.append(_mentions(wanted.text))
+    return conditions
+
+
+def _mentions(text: str) -> sa.ColumnElement[bool]:
+    """In the subject, the requester or the company."""
+    users = sa.select(User.id).where(User.name.icontains(text, autoescape=True))
+    companies = sa.select(Company.id).where(Company.name.icontains(text, autoescape=True))
+    return sa.or_(
+        Ticket.subject.icontains(text, autoescape=True),
+        Ticket.requester_name.icontains(text, autoescape=True),
+        Ticket.requester_address.icontains(text, autoescape=True),
+        Ticket.requester_id.in_(users),
+        Ticket.company_id.in_(companies),
+    )

@@ -1,0 +1,94 @@
+"""What stands around every page: the desk's time zone, how incoming mail goes, what the menu offers.
+
+Read once a request, on first use, so that a response without a page costs no query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from importlib.metadata import version
+from typing import cast
+from zoneinfo import ZoneInfo
+
+from flask import Flask, g, request, url_for
+
+from webapp.desk import options
+from webapp.views import current
+from webapp.views.queries import mail_state
+from webapp.views.queries.mail_state import MailState
+
+VERSION = version("servicedesk-mail")
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """The frame of one page."""
+
+    zone: ZoneInfo
+    mail: MailState
+    version: str
+    insecure: bool  # signed in over plain http that leaves this machine
+
+    @property
+    def zone_text(self) -> str:
+        """Europe/Sofia (UTC+02:00)."""
+        offset = f"{datetime.now(self.zone):%z}"
+        return f"{self.zone.key} (UTC{offset[:3]}:{offset[3:]})"
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    label: str
+    icon: str
+    address: str
+    is_here: bool
+
+
+def init_app(app: Flask) -> None:
+    app.jinja_env.globals |= {"shell": shell, "person": current.person, "nav": nav, "now": current.now}
+
+
+def shell() -> Shell:
+    if "shell" not in g:
+        g.shell = _load()
+    return cast(Shell, g.shell)
+
+
+def desk_zone() -> ZoneInfo:
+    return shell().zone
+
+
+def nav() -> list[NavItem]:
+    """The areas that work, in the order of a day."""
+    return [
+        NavItem(label, icon, url_for(endpoint), request.blueprint == endpoint.partition(".")[0])
+        for label, icon, endpoint in (
+            ("Tickets", "ticket", "tickets.index"),
+            ("Email log", "inbox", "email_log.index"),
+            *_administrators_areas(),
+        )
+    ]
+
+
+def _administrators_areas() -> tuple[tuple[str, str, str], ...]:
+    person = current.person()
+    settings = ("Settings", "settings", "mail_settings.index")
+    return (settings,) if person is not None and person.is_administrator else ()
+
+
+def _load() -> Shell:
+    instance = current.instance()
+    with instance.database.reading() as session:
+        return Shell(
+            zone=options.time_zone(session),
+            mail=mail_state.load(session),
+            version=VERSION,
+            insecure=_is_insecure(),
+        )
+
+
+def _is_insecure() -> bool:
+    host = request.host.rpartition(":")[0] if ":" in request.host.rpartition("]")[2] else request.host
+    return not (request.is_secure or current.instance().settings.served_over_https or host in LOOPBACK)
