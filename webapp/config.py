@@ -97,6 +97,8 @@ def allowed_hosts(settings: Settings) -> tuple[str, ...]:
 def _create_instance(instance: Path) -> None:
     try:
         instance.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if instance == CHECKOUT / "instance" and instance.stat().st_uid == os.getuid():
+            instance.chmod(0o700)  # a checkout makes it with the modes of any other folder
     except OSError as error:
         raise ConfigError(f"The instance folder {instance} cannot be made: {error.strerror}.") from error
     if not os.access(instance, os.R_OK | os.W_OK | os.X_OK):

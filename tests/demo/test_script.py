@@ -181,3 +181,11 @@ def test_a_message_is_the_same_octets_but_for_its_boundary() -> None:
     first = build(SCRIPT[0], NOW)
     assert first == build(SCRIPT[0], NOW)
     assert b"Message-ID: <reception-printer@harbourdental.example>\r\n" in first
+
+
+@pytest.mark.parametrize(
+    ("told", "zone"), [("Europe/Sofia", "Europe/Sofia"), ("Etc/UTC", "UTC"), (":odd", "UTC")]
+)
+def test_times_are_shown_in_this_machines_zone(monkeypatch: pytest.MonkeyPatch, told: str, zone: str) -> None:
+    monkeypatch.setenv("TZ", told)
+    assert furnish._own_time_zone() == zone

@@ -424,4 +424,8 @@ def test_a_stored_password_that_cannot_be_decrypted_is_said(desk: Desk) -> None:
         assert stored is not None
         stored.password_sealed = "gAAAAABbad"
     with pytest.raises(VaultError):
-        desk.poll()
+        desk.poll("schedule")
+    with desk.instance.database.reading() as session:
+        identity = session.scalars(sa.select(MailboxIdentity)).one()
+        assert "cannot be decrypted" in identity.last_error
+        assert identity.next_poll_at == desk.now + timedelta(minutes=30)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
@@ -41,6 +42,7 @@ LABELS = {
     Row.INCOMING: "Incoming email settings",
 }
 MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL", "skipped": "-   "}
+FRUITLESS_RUNS = 3
 
 
 @click.group()
@@ -114,17 +116,14 @@ def test_row(row: str, send_to: str | None, as_json: bool) -> None:
 @json_option
 def poll_now(as_json: bool) -> None:
     """Run the email parser now until the inbox is drained, whatever the back-off says."""
-    total, report = Counts(), RunReport(drained=False)
-    with opened() as instance, ParserProcess() as parser:
-        while not report.drained and report.failure is None:
-            report = poll(instance, parser, trigger="command")
-            total.add(report.counts)
+    logging.basicConfig(level=logging.ERROR)  # a warning is said by the sentence at the end
+    total, report = _poll_until_drained()
     failure = report.failure
     if as_json:
         error = {"sentence": failure.sentence, "cure": failure.cure} if failure else None
         echo_json(asdict(total) | {"error": error, "next_try_at": report.next_try_at})
-    else:
-        click.echo(", ".join(f"{number} {name.replace('_', ' ')}" for name, number in asdict(total).items()))
+    elif total.processed or not failure:
+        click.echo(_counts_in_words(total))
     if failure and not as_json:
         again = f" The next try is at {report.next_try_at:%H:%M:%S} UTC." if report.next_try_at else ""
         raise click.ClickException(f"{failure.sentence} {failure.cure}{again}")
@@ -194,6 +193,24 @@ def show_log(outcome: str | None, since: str | None, limit: int | None, as_json:
         click.echo("No message matches." if outcome or since else "The parser has not seen any message yet.")
         return
     echo_table(table, ("received (UTC)", "outcome", "ticket", "from", "subject", "why"))
+
+
+def _poll_until_drained() -> tuple[Counts, RunReport]:
+    """Run after run, as each is bounded; a mailbox that never gets emptier is left after a few."""
+    total, fruitless = Counts(), 0
+    with opened() as instance, ParserProcess() as parser:
+        while True:
+            report = poll(instance, parser, trigger="command")
+            total.add(report.counts)
+            total.before_cutoff = report.counts.before_cutoff  # still there: each run counts them again
+            fruitless = 0 if report.counts.processed else fruitless + 1
+            if report.drained or report.failure or fruitless == FRUITLESS_RUNS:
+                return total, report
+
+
+def _counts_in_words(total: Counts) -> str:
+    counted = [f"{number} {name.replace('_', ' ')}" for name, number in asdict(total).items() if number]
+    return ", ".join(counted) if counted else "Nothing new in the inbox."
 
 
 def _assignment(text: str) -> tuple[str, str]:

@@ -82,7 +82,7 @@ def _own_time_zone() -> str:
         name = os.environ.get("TZ") or str(Path("/etc/localtime").readlink()).partition("zoneinfo/")[2]
     except OSError:
         name = ""
-    return name if name in available_timezones() else "UTC"
+    return name if name in available_timezones() and not name.startswith("Etc/") else "UTC"
 
 
 def _point_row(

@@ -30,6 +30,7 @@ from webapp.mailserver.remedies import explain
 from webapp.models import Row
 from webapp.vault import VaultError
 
+SCHEDULE = "schedule"  # the trigger that keeps to back-off and lease
 LEASE_WAIT_SECONDS = 150.0
 
 logger = logging.getLogger(__name__)
@@ -65,9 +66,9 @@ def poll(
     Raises NotPolled, LeaseBusy or VaultError before anything was done; a mailbox that fails is a
     report with a failure.
     """
-    scheduled = trigger == "schedule"
-    target = _find_target(instance, clock(), respect_back_off=scheduled)
-    with lease(instance.settings.instance, target.mailbox_id, wait=0.0 if scheduled else LEASE_WAIT_SECONDS):
+    target = _find_target(instance, clock(), trigger)
+    wait = 0.0 if trigger == SCHEDULE else LEASE_WAIT_SECONDS
+    with lease(instance.settings.instance, target.mailbox_id, wait=wait):
         started_at = clock()
         report = RunReport()
 
@@ -77,25 +78,33 @@ def poll(
                 InboxRun(instance, mailbox, parser, options, report, clock, stop, may_move=may_move).work()
 
         report.failure = _run(target, pass_over)
-        _record(instance, target, report, started_at, clock(), trigger)
+        _record(instance, target.mailbox_id, report, started_at, clock(), trigger)
     return report
 
 
-def _find_target(instance: Instance, now: datetime, *, respect_back_off: bool) -> Target:
+def _find_target(instance: Instance, now: datetime, trigger: str) -> Target:
     with instance.database.writing() as session:
         stored = mail_servers.load(session, Row.INCOMING)
         if stored is None:
             raise NotPolled("Incoming email is not set up. Set it up with: servicedesk mail set incoming ...")
         if not stored.active:
-            raise NotPolled("Incoming email is not active.")
+            raise NotPolled(
+                "Incoming email is not active. Turn it on with: servicedesk mail set incoming active=true"
+            )
         identity = ledger.find_or_make_mailbox(
             session, stored.protocol, stored.host, stored.port, stored.username
         )
-        if respect_back_off and not is_due(identity, now):
+        if trigger == SCHEDULE and not is_due(identity, now):
             raise NotPolled(f"Waiting until {identity.next_poll_at:%H:%M:%S} UTC after a failure.")
+    try:
         wanted = mail_servers.stored_draft(instance.vault, stored)
-        settings = mail_servers.server_settings(wanted, instance.settings)
-        return Target(identity.id, stored.version, wanted, settings)
+    except VaultError as error:
+        cure = "Or enter the password again: servicedesk mail set incoming --password-stdin"
+        report = RunReport(failure=Failure(str(error), cure, needs_a_person=True))
+        _record(instance, identity.id, report, now, now, trigger)
+        raise
+    settings = mail_servers.server_settings(wanted, instance.settings)
+    return Target(identity.id, stored.version, wanted, settings)
 
 
 def _run(target: Target, pass_over: Callable[[bool], None]) -> Failure | None:
@@ -131,16 +140,16 @@ def _work(pass_over: Callable[[bool], None]) -> None:
 
 
 def _record(
-    instance: Instance, target: Target, report: RunReport, started_at: datetime, now: datetime, trigger: str
+    instance: Instance, mailbox_id: int, report: RunReport, started_at: datetime, now: datetime, trigger: str
 ) -> None:
     """Keep the record of the run; where even that fails the log has it."""
     try:
         with instance.database.writing() as session:
-            record_run(session, target.mailbox_id, report, started_at=started_at, now=now, trigger=trigger)
+            record_run(session, mailbox_id, report, started_at=started_at, now=now, trigger=trigger)
     except sa.exc.DBAPIError:
         logger.exception("the run could not be recorded")
     if report.counts.processed or report.failure:
-        logger.info("run of mailbox %d: %s", target.mailbox_id, report.counts)
+        logger.info("run of mailbox %d: %s", mailbox_id, report.counts)
 
 
 __all__ = ["NotPolled", "VaultError", "poll"]
