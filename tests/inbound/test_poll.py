@@ -64,6 +64,16 @@ def test_a_server_without_subfolders_gets_ignored_mail_in_the_archive_itself(des
     assert len(desk.folder(ARCHIVE)) == 1
 
 
+def test_a_server_that_refuses_the_subfolder_gets_ignored_mail_in_the_archive_itself(desk: Desk) -> None:
+    desk.server.folders[ARCHIVE] = []
+    desk.server.fail_on["create_folder"] = FolderRefused("no", stage=Stage.ARCHIVE)
+    desk.deliver(make_raw(headers={"Auto-Submitted": "auto-replied"}))
+    desk.deliver()
+    report = desk.poll()
+    assert (report.failure, report.counts.ignored, report.counts.ticket) == (None, 1, 1)
+    assert len(desk.folder(ARCHIVE)) == 2
+
+
 def test_mail_before_the_date_is_left_alone_and_counted(desk: Desk) -> None:
     set_incoming(desk.instance, cutoff_enabled="true", cutoff_at=NOW.isoformat())
     desk.deliver(at=NOW - timedelta(seconds=1))

@@ -37,6 +37,18 @@ IGNORED_FOLDER = "Ignored"
 logger = logging.getLogger(__name__)
 
 
+class SubfolderRefused(Exception):
+    """The server takes no folder below the archive; the session is used up by the refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How far a run may go with this mailbox; narrowed when a server refused the usual way."""
+
+    may_move: bool = True
+    subfolder: bool = True  # ignored mail has a folder of its own below the archive
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What this run goes by, read once at its start."""
@@ -82,14 +94,13 @@ class InboxRun:
         report: RunReport,
         clock: Callable[[], datetime],
         stop: Callable[[], bool],
-        *,
-        may_move: bool = True,
+        way: Way,
     ) -> None:
         self._database, self._mailbox, self._parser = instance.database, mailbox, parser
         self._options, self._report, self._clock, self._stop = run_options, report, clock, stop
         self._ends_at = time.monotonic() + RUN_SECONDS
         self._destination: Destination | None = None
-        self._may_move = may_move
+        self._way = way
 
     def work(self) -> None:
         """Recover, then take in what is unread. Raises MailServerError; what was committed stays."""
@@ -111,7 +122,7 @@ class InboxRun:
     def _recover(self) -> None:
         with self._database.reading() as session:
             pending = ledger.pending_moves(session, self._options.mailbox_id, self._epoch)
-        if pending and self._may_move:
+        if pending and self._way.may_move:
             self._report.counts.moved += recover(self._mailbox, self._database, pending, self._clock())
 
     def _may_go_on(self) -> bool:
@@ -177,7 +188,7 @@ class InboxRun:
             failpoint("before_commit")
         failpoint("after_commit")
         self._report.counts.add(counts)
-        if self._may_move:
+        if self._way.may_move:
             self._report.counts.moved += move_pending(self._mailbox, self._database, moves, self._clock())
 
     def _prepare_folders(self) -> Destination:
@@ -194,12 +205,14 @@ class InboxRun:
     def _ignored_folder(self, archive: str) -> str | None:
         if self._options.ignored_mail is options.IgnoredMail.LEAVE:
             return None
+        if not self._way.subfolder:
+            return archive
         folder = self._mailbox.find_subfolder(archive, IGNORED_FOLDER)
         if not folder.exists:
             try:
                 self._mailbox.create_folder(folder.path)
-            except FolderRefused:
-                return archive  # a server that allows no folder below this one
+            except FolderRefused as error:
+                raise SubfolderRefused from error
         return folder.path
 
     def _read(self, batch: Sequence[RemoteMessage]) -> list[Received]:

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
 from webapp.desk import mail_servers
 from webapp.inbound import ledger
-from webapp.inbound.inbox import InboxRun, RunOptions
+from webapp.inbound.inbox import InboxRun, RunOptions, SubfolderRefused, Way
 from webapp.inbound.lease import lease
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.runs import Failure, RunReport, is_due, record_run
@@ -72,10 +72,10 @@ def poll(
         started_at = clock()
         report = RunReport()
 
-        def pass_over(may_move: bool) -> None:
+        def pass_over(way: Way) -> None:
             with connect(target.settings) as mailbox:
                 options = RunOptions.load(instance, target.mailbox_id, target.version, target.wanted.values)
-                InboxRun(instance, mailbox, parser, options, report, clock, stop, may_move=may_move).work()
+                InboxRun(instance, mailbox, parser, options, report, clock, stop, way).work()
 
         report.failure = _run(target, pass_over)
         _record(instance, target.mailbox_id, report, started_at, clock(), trigger)
@@ -107,7 +107,7 @@ def _find_target(instance: Instance, now: datetime, trigger: str) -> Target:
     return Target(identity.id, stored.version, wanted, settings)
 
 
-def _run(target: Target, pass_over: Callable[[bool], None]) -> Failure | None:
+def _run(target: Target, pass_over: Callable[[Way], None]) -> Failure | None:
     """The run itself; every way it can fail becomes a sentence and its cure."""
     try:
         _work(pass_over)
@@ -126,16 +126,22 @@ def _run(target: Target, pass_over: Callable[[bool], None]) -> Failure | None:
     return None
 
 
-def _work(pass_over: Callable[[bool], None]) -> None:
-    """Where messages cannot be moved (the archive is full), tickets are made all the same.
+def _work(pass_over: Callable[[Way], None]) -> None:
+    """Where the server refuses the usual way, go the next best: a failed session is not used again.
 
-    The failed session is not used again: a second one takes in what is new and moves nothing.
+    No folder below the archive: ignored mail goes to the archive itself. Messages cannot be moved (the
+    archive is full): tickets are made all the same, and the run fails at its end.
     """
+    way = Way()
     try:
-        pass_over(True)
+        try:
+            pass_over(way)
+        except SubfolderRefused:
+            way = Way(subfolder=False)
+            pass_over(way)
     except MailServerError as error:
         if error.stage is Stage.MOVE and isinstance(error, QuotaExceeded | FolderRefused):
-            pass_over(False)
+            pass_over(replace(way, may_move=False))
         raise
 
 
