@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from tests.factories import MAILBOX, NOW, make_raw, set_incoming
 from tests.inbound.conftest import Desk
 from webapp.desk import mail_servers, options
+from webapp.inbound.decide import Facts
 from webapp.inbound.poll import NotPolled
 from webapp.mailserver.errors import AuthenticationFailed, ConnectionFailed, FolderRefused, Stage
 from webapp.models import Disposition, MailboxIdentity, Placement, PollRun, Row, Setting, TicketStatus
@@ -340,16 +341,17 @@ class TestOneBadMessage:
     def test_a_message_our_own_code_chokes_on_is_quarantined_too(
         self, desk: Desk, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from webapp.inbound import facts, inbox
+        from webapp.inbound.facts import FactsReader, Identity
+        from webapp.mail.message import InboundMessage
 
-        gather = facts.gather
+        gather = FactsReader.gather
 
-        def chokes(session: object, message: object, identity: object, **more: object) -> object:
-            if getattr(message, "subject", "") == "choke":
+        def chokes(self: FactsReader, message: InboundMessage, identity: Identity) -> Facts:
+            if message.subject == "choke":
                 raise LookupError("a bug")
-            return gather(session, message, identity, **more)  # type: ignore[arg-type]
+            return gather(self, message, identity)
 
-        monkeypatch.setattr(inbox, "gather", chokes)
+        monkeypatch.setattr(FactsReader, "gather", chokes)
         desk.deliver(make_raw(subject="choke"))
         desk.deliver(make_raw(subject="fine"))
         report = desk.poll()

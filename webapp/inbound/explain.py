@@ -7,7 +7,7 @@ from datetime import datetime
 from webapp.desk import mail_servers, options
 from webapp.desk.mail_form import values_of
 from webapp.inbound.decide import Decision, Policy, decide
-from webapp.inbound.facts import gather
+from webapp.inbound.facts import FactsReader
 from webapp.inbound.inbox import policy_of
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.reading import read_message
@@ -28,5 +28,6 @@ def explain_message(
         stored = mail_servers.load(session, Row.INCOMING)
         policy = policy_of(values_of(stored)) if stored else Policy()
         loop_key = options.loop_key(session, instance.vault)
-        facts = gather(session, received.message, received.identity, loop_key=loop_key)
+        asked = (received.message, received.identity)
+        facts = FactsReader(session, [asked], loop_key=loop_key).gather(*asked)
     return received.message, decide(received.message, received_at, policy, facts)

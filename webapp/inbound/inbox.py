@@ -15,9 +15,9 @@ from webapp.desk import mail_servers, options
 from webapp.desk.mail_form import MailServerValues
 from webapp.failpoints import failpoint
 from webapp.inbound import ledger
-from webapp.inbound.apply import Destination, Received, apply
+from webapp.inbound.apply import Applied, Destination, Received, apply
 from webapp.inbound.decide import Decision, Facts, Policy, Step, decide
-from webapp.inbound.facts import gather
+from webapp.inbound.facts import FactsReader
 from webapp.inbound.ledger import PendingMove
 from webapp.inbound.moving import move_pending, recover
 from webapp.inbound.parser_process import ParserProcess
@@ -239,34 +239,41 @@ class InboxRun:
         keys = [received.key for received in batch]
         recorded = ledger.recorded_keys(session, to.mailbox_id, to.epoch, keys)
         void_moves = ledger.has_void_moves(session, to.mailbox_id, to.epoch)
+        new = [received for received in batch if received.key not in recorded]  # else another process did it
+        asked = [(received.message, received.identity) for received in new]
+        reader = FactsReader(session, asked, loop_key=self._options.loop_key)
         moves = []
-        for received in batch:
-            if received.key in recorded:
-                continue  # another process did it
+        for received in new:
             if void_moves and ledger.rebind(
                 session, to.mailbox_id, to.epoch, received.key, received.identity
             ):
                 moves.append(self._pending(session, to, received.key))
-            elif move := self._take_in(session, received, to, counts):
+            elif move := self._take_in(session, reader, received, to, counts):
                 moves.append(move)
         return moves
 
     def _take_in(
-        self, session: Session, received: Received, to: Destination, counts: Counts
+        self, session: Session, reader: FactsReader, received: Received, to: Destination, counts: Counts
     ) -> PendingMove | None:
         """One message: its effect and its row, and whether it is to be moved now."""
-        inbound = self._judge_or_quarantine(session, received, to)
+        applied = self._judge_or_quarantine(session, reader, received, to)
         failpoint("in_tx")
-        if inbound is None:
+        if applied is None:
             return None
-        setattr(counts, inbound.disposition.value, getattr(counts, inbound.disposition.value) + 1)
-        return _as_pending(inbound) if inbound.folder else None
+        reader.remember(received.identity, applied.inbound_id, applied.ticket_id, applied.entry_message_id)
+        setattr(counts, applied.disposition.value, getattr(counts, applied.disposition.value) + 1)
+        if not applied.folder:
+            return None
+        ignored = applied.disposition is Disposition.IGNORED
+        return PendingMove(applied.inbound_id, received.key, applied.folder, ignored)
 
-    def _judge_or_quarantine(self, session: Session, received: Received, to: Destination) -> Inbound | None:
+    def _judge_or_quarantine(
+        self, session: Session, reader: FactsReader, received: Received, to: Destination
+    ) -> Applied | None:
         """In a savepoint each: what fails here must not undo the neighbours, nor stop the queue for ever."""
         try:
             with session.begin_nested():
-                return self._judge(session, received, to)
+                return self._judge(session, reader, received, to)
         except sa.exc.IntegrityError:
             return None  # the unique keys: another process was quicker
         except (sa.exc.OperationalError, sa.exc.InterfaceError):
@@ -277,9 +284,11 @@ class InboxRun:
             with session.begin_nested():
                 return apply(session, received, Facts(), _quarantine(received), to, now=self._clock())
 
-    def _judge(self, session: Session, received: Received, to: Destination) -> Inbound | None:
+    def _judge(
+        self, session: Session, reader: FactsReader, received: Received, to: Destination
+    ) -> Applied | None:
         """Facts, decision, effect."""
-        facts = gather(session, received.message, received.identity, loop_key=self._options.loop_key)
+        facts = reader.gather(received.message, received.identity)
         decision = decide(received.message, received.identity.received_at, self._options.policy, facts)
         if received.notice is TicketNotice.QUARANTINE and decision.disposition is not Disposition.DUPLICATE:
             decision = _quarantine(received, decision.trace)
@@ -289,12 +298,8 @@ class InboxRun:
 
     def _pending(self, session: Session, to: Destination, key: str) -> PendingMove:
         query = sa.select(Inbound).filter_by(mailbox_id=to.mailbox_id, epoch=to.epoch, remote_key=key)
-        return _as_pending(session.scalars(query).one())
-
-
-def _as_pending(inbound: Inbound) -> PendingMove:
-    ignored = inbound.disposition is Disposition.IGNORED
-    return PendingMove(inbound.id, inbound.remote_key, inbound.folder, ignored)
+        inbound = session.scalars(query).one()
+        return PendingMove(inbound.id, key, inbound.folder, inbound.disposition is Disposition.IGNORED)
 
 
 def _quarantine(received: Received, trace: tuple[Step, ...] = ()) -> Decision:
