@@ -9,9 +9,11 @@ for (const select of document.querySelectorAll("select[data-suggest-zone]")) {
 
 // A short message in passing, sent by the server with a fragment (HX-Trigger) or made here.
 function toast(message, level) {
+  const shown = [...document.querySelectorAll("#toasts [data-message]")];
+  if (shown.some((note) => note.dataset.message === message)) return;
   const note = document.createElement("p");
   note.className = `notice notice-${level}`;
-  note.textContent = message;
+  note.textContent = note.dataset.message = message;
   const close = document.createElement("button");
   close.type = "button";
   close.className = "link-button";
@@ -24,9 +26,15 @@ function toast(message, level) {
 document.addEventListener("toast", (event) => toast(event.detail.message, event.detail.level));
 document.addEventListener("htmx:error", () =>
   toast("No connection to the service desk. Nothing was saved. Try again.", "bad"));
+const REFUSED = {  // htmx leaves the page alone then, see htmx-config
+  400: "This did not work. Nothing was changed. Reload the page and try again.",
+  403: "Your account may not do this. Nothing was changed.",
+  413: "What you sent is too large. Nothing was changed.",
+};
 document.addEventListener("htmx:response:error", (event) => {
   const status = event.detail?.ctx?.response?.status ?? 0;
   if (status >= 500) toast("Something went wrong on our side. Nothing was changed.", "bad");
+  if (status in REFUSED) toast(REFUSED[status], "bad");
 });
 
 // "Go to this field" below a failed test, and the links above a refused form.
@@ -45,13 +53,59 @@ document.addEventListener("input", (event) => {
   const form = event.target.closest("form[data-guard]");
   if (form) changed.add(form);
 });
-document.addEventListener("submit", (event) => changed.delete(event.target));
-const unsaved = () => [...changed].some((form) => form.isConnected);
+document.addEventListener("submit", (event) => {
+  if (event.defaultPrevented) return; // htmx sends it: saved once another fragment has taken its place
+  changed.delete(event.target);
+  event.target.removeAttribute("data-unsaved");
+});
+const isChanged = (form) => changed.has(form) || form.hasAttribute("data-unsaved"); // refused by the server
 window.addEventListener("beforeunload", (event) => {
-  if (unsaved()) event.preventDefault();
+  if ([...document.querySelectorAll("form[data-guard]")].some(isChanged)) event.preventDefault();
 });
 document.addEventListener("keydown", (event) => {
   const form = event.key === "Escape" && event.target.closest?.("form[data-guard]");
   const cancel = form && form.querySelector("[data-cancel]");
-  if (cancel && (!changed.has(form) || confirm("Discard your unsaved changes?"))) cancel.click();
+  if (cancel && (!isChanged(form) || confirm("Discard your unsaved changes?"))) cancel.click();
 });
+
+// Ctrl+Enter sends a note.
+document.addEventListener("keydown", (event) => {
+  const sends = event.key === "Enter" && (event.ctrlKey || event.metaKey);
+  if (sends && event.target.matches?.("[data-ctrl-enter]")) event.target.form.requestSubmit();
+});
+
+// Lists refresh themselves: `app:tick` on the body every 15 s while the tab is seen, every 60 s once nobody
+// has moved for five minutes, never while paused.
+const TICK = 15_000, IDLE_TICK = 60_000, IDLE_AFTER = 300_000;
+let active = Date.now(), ticked = Date.now(), paused = false;
+for (const name of ["pointermove", "keydown", "scroll", "focus"]) {
+  window.addEventListener(name, () => { active = Date.now(); }, { capture: true, passive: true });
+}
+function tick() {
+  const now = Date.now();
+  if (paused || document.hidden || now - ticked < (now - active > IDLE_AFTER ? IDLE_TICK : TICK)) return;
+  ticked = now;
+  document.body.dispatchEvent(new CustomEvent("app:tick"));
+}
+setInterval(tick, 1000);
+document.addEventListener("visibilitychange", tick);
+
+// A list in use stays as it is: nothing is swapped under a focus or a selection.
+const inUse = (list) =>
+  list.contains(document.activeElement) || (!getSelection().isCollapsed && list.contains(getSelection().anchorNode));
+for (const name of ["htmx:before:request", "htmx:before:swap"]) {
+  document.addEventListener(name, (event) => {
+    const source = event.detail?.ctx?.sourceElement;
+    if (source?.matches?.("[data-live]") && inUse(source)) event.preventDefault();
+  });
+}
+
+// Pause, shown only where there is a script to be paused.
+for (const updates of document.querySelectorAll("[data-updates]")) {
+  updates.hidden = false;
+  updates.querySelector("[data-pause]").addEventListener("click", (event) => {
+    paused = !paused;
+    event.target.textContent = paused ? "Resume" : "Pause";
+    updates.querySelector("[data-updates-word]").textContent = paused ? "Updates paused" : "Updates every 15 s";
+  });
+}

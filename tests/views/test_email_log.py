@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 
 from tests.views import factories as make
 from tests.views.browser import Browser
+from webapp.inbound import background
+from webapp.inbound.poll import NotPolled
 from webapp.instance import Instance
 from webapp.models import Disposition, Placement, Setting
 
@@ -152,7 +157,7 @@ def test_pages_keep_the_filter(vera: Browser, instance: Instance) -> None:
 def test_empty_states(vera: Browser, instance: Instance) -> None:
     page = plain(vera.get("/email-log").text)
     assert "Incoming email is not set up." in page
-    assert "servicedesk mail set incoming " in page
+    assert "An administrator sets it up" in page
     with instance.database.writing() as session:
         make.make_incoming(session)
         mailbox = make.make_mailbox(session)
@@ -259,3 +264,84 @@ def test_an_original_no_longer_kept_is_said(alice: Browser, instance: Instance) 
         make.make_inbound(session, make.make_mailbox(session))
     assert "no longer kept" in alice.get("/email-log/1").text
     assert alice.get("/email-log/1/original").status_code == 404
+
+
+HTMX = {"HX-Request": "true"}
+
+
+def run_now(browser: Browser, *, htmx: bool) -> str:
+    """What the button is answered with, in a toast or on the page."""
+    token = browser.csrf_token("/email-log")
+    answer = browser.post(
+        "/email-log/run", data={"csrf_token": token}, headers=HTMX if htmx else {}, follow_redirects=not htmx
+    )
+    assert answer.status_code == (204 if htmx else 200)
+    return json.dumps(json.loads(answer.headers["HX-Trigger"])) if htmx else plain(answer.text)
+
+
+@pytest.mark.parametrize("htmx", [True, False])
+def test_run_now_lets_the_parser_look(
+    alice: Browser, app: Flask, instance: Instance, monkeypatch: pytest.MonkeyPatch, htmx: bool
+) -> None:
+    runs: list[str] = []
+    monkeypatch.setattr(background, "poll", lambda _instance, _parser, *, trigger: runs.append(trigger))
+    with instance.database.writing() as session:
+        make.make_incoming(session)
+    assert "The parser is looking into the mailbox now." in run_now(alice, htmx=htmx)
+    app.extensions["background_poll"].wait(10)
+    assert runs == ["button"]
+
+
+@pytest.mark.parametrize("htmx", [True, False])
+def test_run_now_says_what_is_missing(alice: Browser, instance: Instance, htmx: bool) -> None:
+    assert "Incoming email is not set up." in run_now(alice, htmx=htmx)
+    with instance.database.writing() as session:
+        make.make_incoming(session, active=False)
+    assert "Incoming email is not active." in run_now(alice, htmx=htmx)
+
+
+def test_run_now_is_for_administrators(alice: Browser, bob: Browser, instance: Instance) -> None:
+    with instance.database.writing() as session:
+        make.make_incoming(session, active=False)
+    assert "Run now" in alice.get("/email-log").text
+    assert "Run now" not in bob.get("/email-log").text
+    token = bob.csrf_token("/tickets")
+    assert bob.post("/email-log/run", data={"csrf_token": token}).status_code == 403
+
+
+def test_one_run_by_button_at_a_time(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs, go_on = [], threading.Event()
+
+    def slow(*_: object, trigger: str) -> None:
+        runs.append(trigger)
+        go_on.wait(10)
+
+    monkeypatch.setattr(background, "poll", slow)
+    by_button = background.BackgroundPoll()
+    for _ in range(5):
+        by_button.start(instance)
+    go_on.set()
+    by_button.wait(10)
+    assert runs == ["button"]
+    by_button.start(instance)
+    by_button.wait(10)
+    assert runs == ["button", "button"]
+
+
+@pytest.mark.parametrize(
+    ("error", "logged"),
+    [(NotPolled("Not active."), "no run by button"), (ValueError("broken"), "a run by button failed")],
+)
+def test_a_run_by_button_that_fails_is_logged(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    error: Exception, logged: str,
+) -> None:  # fmt: skip
+    def fail(*_: object, trigger: str) -> None:
+        raise error
+
+    monkeypatch.setattr(background, "poll", fail)
+    caplog.set_level("INFO")
+    by_button = background.BackgroundPoll()
+    by_button.start(instance)
+    by_button.wait(10)
+    assert logged in caplog.text

@@ -22,6 +22,7 @@ def code(instance: Instance) -> str:
 
 
 def set_up(browser: Browser, good_code: str, **changes: str) -> tuple[int, str]:
+    """The status, and where it leads to or what the page says."""
     entries = {
         "code": good_code,
         "email": "anna@desk.example",
@@ -30,7 +31,7 @@ def set_up(browser: Browser, good_code: str, **changes: str) -> tuple[int, str]:
         "time_zone": "Europe/Sofia",
     }
     answer = browser.send("/setup", page="/setup", **(entries | changes))
-    return answer.status_code, answer.text
+    return answer.status_code, answer.location or answer.text
 
 
 def test_everything_leads_to_setup_at_first(anonymous: Browser) -> None:
@@ -42,9 +43,11 @@ def test_everything_leads_to_setup_at_first(anonymous: Browser) -> None:
 def test_it_creates_the_first_administrator_and_signs_in(
     anonymous: Browser, instance: Instance, code: str
 ) -> None:
-    assert set_up(anonymous, code)[0] == 303
-    page = anonymous.get("/tickets").text
+    status, address = set_up(anonymous, code)
+    assert (status, address) == (303, "/settings/service-desk/mail/incoming/edit")
+    page = anonymous.get(address).text
     assert "Welcome, Anna Able." in page
+    assert 'name="archive_folder"' in page  # the incoming row, opened
     assert "Times are shown in Europe/Sofia (UTC+0" in page
     with instance.database.reading() as session:
         account = session.scalars(sa.select(Account)).one()

@@ -113,10 +113,11 @@ def test_no_match_offers_to_clear(vera: Browser, instance: Instance) -> None:
     assert "Clear filter" in page
 
 
-def test_empty_before_mail_is_set_up(vera: Browser) -> None:
+def test_empty_before_mail_is_set_up(vera: Browser, alice: Browser) -> None:
     page = vera.get("/tickets").text
     assert "Incoming email is not set up." in page
-    assert "servicedesk mail set incoming " in page
+    assert "An administrator sets it up" in page
+    assert 'href="/settings/service-desk/mail/incoming/edit"' in alice.get("/tickets").text
 
 
 def test_empty_while_mail_is_off(vera: Browser, instance: Instance) -> None:

@@ -2,35 +2,65 @@
 
 The CSV has the columns `email,name,company` and, if wanted, `other_emails` (`;` between them), `phone`,
 `active`. An import is all or nothing: the first mistake is named with line and column. The file itself is
-read in `directory_csv`.
+read in `directory_csv`. What people enter one by one is in `people`.
 """
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm.exc import StaleDataError
 
 from webapp.desk import audit
 from webapp.desk.addresses import incoming_addresses, incoming_refusal
-from webapp.desk.directory_csv import COLUMNS, CsvError, CsvUser, DirectoryError, read_csv
+from webapp.desk.directory_csv import COLUMNS, CsvError, CsvUser, DirectoryError, check_csv, read_csv
 from webapp.mail.address import fold_addr_spec
 from webapp.models import Company, User, UserAddress
 
 __all__ = [
+    "Change",
     "CsvError",
     "CsvUser",
     "DirectoryError",
     "ImportResult",
+    "PreviewOutdated",
     "export_users",
+    "import_previewed",
     "import_users",
+    "preview_import",
     "read_csv",
+    "row_of",
 ]
+MOST_MISTAKES = 20
+
+
+class PreviewOutdated(DirectoryError):
+    """An import would not do what its preview said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One user as an import finds them (None: new) and leaves them, by column."""
+
+    line: int
+    before: dict[str, str] | None
+    after: dict[str, str]
+
+    @property
+    def differences(self) -> list[tuple[str, str, str]]:
+        """Column, old and new value, for what an update changes."""
+        before = self.before or self.after
+        return [
+            (name, before[name], self.after[name]) for name in COLUMNS if before[name] != self.after[name]
+        ]
 
 
 @dataclass(slots=True)
@@ -41,6 +71,13 @@ class ImportResult:
     updated: int = 0
     unchanged: int = 0
     companies: list[str] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for imports that do the same."""
+        told = [[change.line, change.before, change.after] for change in self.changes]
+        return hashlib.sha256(json.dumps([told, self.unchanged]).encode()).hexdigest()
 
 
 def import_users(session: Session, users: Iterable[CsvUser], *, now: datetime, actor: str) -> ImportResult:
@@ -51,6 +88,36 @@ def import_users(session: Session, users: Iterable[CsvUser], *, now: datetime, a
         _import_user(session, line, known, now, result)
     audit.record(session, now, actor, "directory.import", "directory",
                  created=result.created, updated=result.updated, companies=len(result.companies))  # fmt: skip
+    return result
+
+
+def preview_import(session: Session, content: bytes, *, now: datetime) -> tuple[ImportResult, list[CsvError]]:
+    """What importing this file would do, and its first mistakes. Writes nothing: the session may be one
+    that only reads, and has nothing in it afterwards.
+    """
+    users, mistakes = check_csv(content, most=MOST_MISTAKES)
+    result, known = ImportResult(), _Known(session)
+    with session.no_autoflush:
+        for line in users:
+            try:
+                _import_user(session, line, known, now, result)
+            except CsvError as mistake:
+                mistakes.append(mistake)
+    session.expunge_all()
+    return result, sorted(mistakes, key=lambda mistake: mistake.line)[:MOST_MISTAKES]
+
+
+def import_previewed(
+    session: Session, users: Iterable[CsvUser], fingerprint: str, *, now: datetime, actor: str
+) -> ImportResult:
+    """Import the file if that still does what its preview said. Raises CsvError or PreviewOutdated."""
+    result = import_users(session, users, now=now, actor=actor)
+    if result.fingerprint != fingerprint:
+        raise PreviewOutdated("the users or the file changed since the preview.")
+    try:
+        session.flush()
+    except (sa.exc.IntegrityError, StaleDataError) as error:
+        raise PreviewOutdated("somebody else changed users at the same moment.") from error
     return result
 
 
@@ -65,11 +132,21 @@ def export_users(session: Session) -> str:
         sa.select(User).options(selectinload(User.addresses), selectinload(User.company)).order_by(User.id)
     )
     for user in session.scalars(query):
-        emails = [address.addr_spec for address in user.addresses]
-        company = user.company.name if user.company else ""
-        active = "yes" if user.active else "no"
-        writer.writerow([user.email, user.name, company, ";".join(emails[1:]), user.phone, active])
+        writer.writerow(row_of(user).values())
     return out.getvalue()
+
+
+def row_of(user: User) -> dict[str, str]:
+    """One user as a line of the export, by column."""
+    emails = [address.addr_spec for address in sorted(user.addresses, key=lambda held: held.position)]
+    return {
+        "email": "".join(emails[:1]),
+        "name": user.name,
+        "company": user.company.name if user.company else "",
+        "other_emails": ";".join(emails[1:]),
+        "phone": user.phone,
+        "active": "yes" if user.active else "no",
+    }
 
 
 class _Known:
@@ -93,6 +170,7 @@ def _import_user(session: Session, line: CsvUser, known: _Known, now: datetime, 
         if key in known.incoming:
             raise CsvError(line.line, column, incoming_refusal(email))
     company = _find_or_make_company(session, line.company, known, now, result)
+    before = row_of(user) if user is not None else None
     if user is None:
         # An empty list here, so that nobody asks the database for the addresses of a user it has not got.
         user = User(name=line.name, phone="", active=True, created_at=now, addresses=[])
@@ -106,6 +184,7 @@ def _import_user(session: Session, line: CsvUser, known: _Known, now: datetime, 
     user.name, user.company, user.phone, user.active = _wanted(user, line, company)
     _set_addresses(user, line.emails)
     known.users |= {address.addr_key: user for address in user.addresses}
+    result.changes.append(Change(line.line, before, row_of(user)))
 
 
 def _wanted(user: User, line: CsvUser, company: Company | None) -> tuple[str, Company | None, str, bool]:

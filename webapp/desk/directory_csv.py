@@ -30,7 +30,7 @@ class CsvError(DirectoryError):
 
     def __init__(self, line: int, column: str, message: str) -> None:
         super().__init__(f"line {line}, column {column}: {message}")
-        self.line, self.column = line, column
+        self.line, self.column, self.sentence = line, column, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +47,34 @@ class CsvUser:
 
 def read_csv(content: bytes) -> list[CsvUser]:
     """The file's lines, checked one by one and against each other. Raises CsvError."""
-    # What is no UTF-8 is kept as surrogates until its column is known.
-    text = content.decode("utf-8-sig", errors="surrogateescape")
-    rows = _rows(text)
-    columns = _read_header(next(rows, (1, []))[1])
-    users: list[CsvUser] = []
-    seen: dict[str, int] = {}
-    for line, cells in rows:
-        if any(cell.strip() for cell in cells):
-            user = _read_line(line, _named(line, cells, columns))
-            _refuse_repeats(user, seen)
-            users.append(user)
+    users, mistakes = check_csv(content, most=1)
+    if mistakes:
+        raise mistakes[0]
     return users
+
+
+def check_csv(content: bytes, *, most: int) -> tuple[list[CsvUser], list[CsvError]]:
+    """The lines that are right, and the first mistakes; what is no CSV at all ends the reading."""
+    # What is no UTF-8 is kept as surrogates until its column is known.
+    rows = _rows(content.decode("utf-8-sig", errors="surrogateescape"))
+    users: list[CsvUser] = []
+    mistakes: list[CsvError] = []
+    seen: dict[str, int] = {}
+    try:
+        columns = _read_header(next(rows, (1, []))[1])
+        while len(mistakes) < most and (found := next(rows, None)):
+            line, cells = found
+            if not any(cell.strip() for cell in cells):
+                continue
+            try:
+                user = _read_line(line, _named(line, cells, columns))
+                _refuse_repeats(user, seen)
+                users.append(user)
+            except CsvError as mistake:
+                mistakes.append(mistake)
+    except CsvError as mistake:
+        mistakes.append(mistake)
+    return users, mistakes
 
 
 def _rows(text: str) -> Iterator[tuple[int, list[str]]]:

@@ -22,6 +22,7 @@ from webapp.desk import accounts
 from webapp.models import Account, Role
 from webapp.views import current
 from webapp.views.current import Person
+from webapp.views.partials import is_tick
 
 View = TypeVar("View", bound=Callable[..., Any])
 PUBLIC = "public"
@@ -128,7 +129,7 @@ def _load_person(token: str) -> Person | None:
         found = accounts.find_session(database, token, now=now, idle=_idle())
     if found is None:
         return None
-    if found.seen_at <= now - accounts.SEEN_PRECISION:
+    if found.seen_at <= now - accounts.SEEN_PRECISION and not is_tick():
         _touch(token)
     account = found.account
     return Person(account.id, account.email, account.name, account.role, token)

@@ -35,6 +35,10 @@ class Person:
         return includes(self.role, role)
 
     @property
+    def works_on_tickets(self) -> bool:
+        return self.may(Role.TECHNICIAN)
+
+    @property
     def is_administrator(self) -> bool:
         return self.role is Role.ADMINISTRATOR
 

@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any, cast
 
-from flask import Blueprint, abort, render_template, request
+from flask import (
+    Blueprint,
+    abort,
+    current_app,
+    flash,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
+from sqlalchemy.orm import Session
 
 from webapp.inbound.attachments import read_original
+from webapp.inbound.background import BackgroundPoll
 from webapp.models import Disposition, Role
 from webapp.views import current
 from webapp.views.access import requires
 from webapp.views.downloads import download
+from webapp.views.live import live_part
 from webapp.views.paging import filter_text, page_number
+from webapp.views.partials import is_partial, toast
 from webapp.views.queries import email_log as queries
 from webapp.views.queries import mail_state
 from webapp.views.queries.email_log import LogFilter
@@ -30,21 +46,51 @@ PERIODS = {
 DEFAULT_PERIOD = "week"
 
 
+@blueprint.record
+def _prepare_runs(state: BlueprintSetupState) -> None:
+    state.app.extensions["background_poll"] = BackgroundPoll()
+
+
 @blueprint.get("")
 @requires(Role.VIEWER)
 def index() -> ResponseReturnValue:
-    period, wanted, mailbox = _period(), _filter(), shell().mail.mailbox
+    wanted = _filter()
     with current.instance().database.reading() as session:
         page = queries.list_page(session, wanted, page_number())
-        any_message = bool(page.items) or queries.any_message(session)
-        run = mail_state.last_run(session, mailbox) if mailbox else None
-        ignored = mail_state.ignored_mail_sentence(session, shell().mail)
+        what = _state(session) | {
+            "page": page,
+            "wanted": wanted,
+            "any_message": bool(page.items) or queries.any_message(session),
+        }
+    if is_partial():
+        return live_part("email_log/_list.html", **what)
     return render_template(
-        "email_log/index.html",
-        page=page, wanted=wanted, period=period, periods=PERIODS, outcomes=OUTCOME_CHOICES,
-        any_message=any_message, run=run, messages_of=mail_state.messages_of, ignored=ignored,
-        next_run_at=mail_state.next_run(shell().mail, run, current.instance().settings.poll_interval),
-    )  # fmt: skip
+        "email_log/index.html", period=_period(), periods=PERIODS, outcomes=OUTCOME_CHOICES, **what
+    )
+
+
+@blueprint.get("/state")
+@requires(Role.VIEWER)
+def state() -> ResponseReturnValue:
+    """How the parser is doing: a part of the page that refreshes itself."""
+    if not is_partial():
+        return redirect(url_for("email_log.index"), 303)
+    with current.instance().database.reading() as session:
+        what = _state(session)
+    return live_part("email_log/_state.html", **what)
+
+
+@blueprint.post("/run")
+@requires(Role.ADMINISTRATOR)
+def run_now() -> ResponseReturnValue:
+    """Let the parser look now, without waiting for what it finds."""
+    mail = shell().mail
+    if not mail.is_set_up:
+        return _told("Incoming email is not set up. Set it up first.", "warning")
+    if not mail.is_active:
+        return _told("Incoming email is not active. Turn it on first.", "warning")
+    cast(BackgroundPoll, current_app.extensions["background_poll"]).start(current.instance())
+    return _told("The parser is looking into the mailbox now.", "good")
 
 
 @blueprint.get(f"/<{ID}:inbound_id>")
@@ -64,6 +110,24 @@ def original(inbound_id: int) -> ResponseReturnValue:
     if raw is None:
         abort(404, "The original of this message is no longer kept.")
     return download(raw, filename=f"message-{inbound_id}.eml")
+
+
+def _told(sentence: str, level: str) -> ResponseReturnValue:
+    if is_partial():
+        return toast(make_response("", 204), sentence, level)
+    flash(sentence, level)
+    return redirect(url_for("email_log.index"), 303)
+
+
+def _state(session: Session) -> dict[str, Any]:
+    mail = shell().mail
+    run = mail_state.last_run(session, mail.mailbox) if mail.mailbox else None
+    return {
+        "run": run,
+        "messages_of": mail_state.messages_of,
+        "ignored": mail_state.ignored_mail_sentence(session, mail),
+        "next_run_at": mail_state.next_run(mail, run, current.instance().settings.poll_interval),
+    }
 
 
 def _filter() -> LogFilter:

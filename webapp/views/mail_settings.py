@@ -30,6 +30,7 @@ from webapp.views.queries.mail_rows import LABELS, RowView
 
 blueprint = Blueprint("mail_settings", __name__, url_prefix="/settings/service-desk/mail")
 WITHOUT_SCRIPT_SECONDS = 60.0
+NOT_KNOWN = "This test is not known any more. Start it again."
 
 
 class RowConverter(BaseConverter):
@@ -40,8 +41,8 @@ class RowConverter(BaseConverter):
     def to_python(self, value: str) -> Row:
         return Row(value)
 
-    def to_url(self, value: Row) -> str:
-        return value.value
+    def to_url(self, value: Row | str) -> str:
+        return Row(value).value
 
 
 @blueprint.record
@@ -130,6 +131,8 @@ def start_test(row: Row) -> ResponseReturnValue:
 @blueprint.get("/<mail_row:row>/test/<test_id>")
 @requires(Role.ADMINISTRATOR)
 def show_test(row: Row, test_id: str) -> ResponseReturnValue:
+    if is_partial() and _known(row, test_id) is None:  # a page that asks on and on is told to stop
+        return render_template("mail_settings/_test_refused.html", row=row, sentence=NOT_KNOWN), 404
     return render_template("mail_settings/_test.html", test=_find(row, test_id))
 
 
@@ -234,12 +237,14 @@ def _is_as_saved(wanted: Draft, stored: MailServer) -> bool:
     return not wanted.typed and replace(values_of(stored), active=False) == wanted.values
 
 
-def _find(row: Row, test_id: str) -> ConnectionTest:
+def _known(row: Row, test_id: str) -> ConnectionTest | None:
     tests = cast(ConnectionTests, current_app.extensions["connection_tests"])
     test = tests.find(test_id)
-    if test is None or test.row is not row:
-        abort(404, "This test is not known any more. Start it again.")
-    return test
+    return test if test is not None and test.row is row else None
+
+
+def _find(row: Row, test_id: str) -> ConnectionTest:
+    return _known(row, test_id) or abort(404, NOT_KNOWN)
 
 
 def _row_view(row: Row) -> RowView:

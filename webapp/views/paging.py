@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 from flask import request, url_for
 
 PAGE_SIZE = 50
+NO_FILTERS = ("page", "seen")
 LAST_PAGE = 100_000  # keeps an offset within what every database counts with
 
 Item = TypeVar("Item")
@@ -46,11 +47,12 @@ def make_page(found: Sequence[Item], number: int) -> Page[Item]:
     return Page(found[:PAGE_SIZE], number, len(found) > PAGE_SIZE)
 
 
-def page_link(number: int) -> str:
-    """This list with its filters, at another page."""
+def page_link(number: int, endpoint: str = "", **more: str) -> str:
+    """This list with its filters, at another page; `endpoint` where a form was answered with the page."""
     values: dict[str, Any] = dict(request.view_args or {})
-    values |= {name: text for name, text in request.args.items() if name != "page" and text}
-    return url_for(str(request.endpoint), **values, page=number if number > 1 else None)
+    values |= {name: text for name, text in request.args.items() if name not in NO_FILTERS and text}
+    page = number if number > 1 else None
+    return url_for(endpoint or str(request.endpoint), **(values | more), page=page)
 
 
 def filter_text(name: str) -> str:

@@ -13,7 +13,13 @@ def is_partial() -> bool:
     return wants_part and request.headers.get("HX-History-Restore-Request") != "true"
 
 
-def toast(response: Response, message: str, level: str = "good") -> Response:
-    """Say something in passing; app.js shows it (event `toast`)."""
-    response.headers["HX-Trigger"] = json.dumps({"toast": {"level": level, "message": message}})
+def is_tick() -> bool:
+    """Whether a list refreshes itself; nobody need be there, so it keeps no sign-in alive."""
+    return is_partial() and "seen" in request.args
+
+
+def toast(response: Response, message: str, level: str = "good", *, event: str = "") -> Response:
+    """Say something in passing; app.js shows it (event `toast`). Other parts may listen for `event`."""
+    events = {"toast": {"level": level, "message": message}} | ({event: {}} if event else {})
+    response.headers["HX-Trigger"] = json.dumps(events)
     return response

@@ -11,7 +11,7 @@ from wtforms import PasswordField, SelectField, StringField
 
 from webapp.desk import accounts, options
 from webapp.desk.accounts import AccountError
-from webapp.models import Account
+from webapp.models import Account, Row
 from webapp.views import access, current
 from webapp.views.access import public
 from webapp.views.forms import DeskForm
@@ -55,7 +55,7 @@ def submit() -> ResponseReturnValue:
         return render_template("setup/index.html", form=form), 422
     access.sign_in(account, form.password.data)
     flash(f"Welcome, {account.name}. You are the first administrator.", "good")
-    return redirect(url_for("tickets.index"), 303)
+    return redirect(url_for("mail_settings.edit", row=Row.INCOMING), 303)
 
 
 def _already() -> ResponseReturnValue | None:

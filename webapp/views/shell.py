@@ -63,13 +63,19 @@ def desk_zone() -> ZoneInfo:
 def nav() -> list[NavItem]:
     """The areas that work, in the order of a day."""
     return [
-        NavItem(label, icon, url_for(endpoint), request.blueprint == endpoint.partition(".")[0])
+        NavItem(label, icon, url_for(endpoint), _area() == endpoint.partition(".")[0])
         for label, icon, endpoint in (
             ("Tickets", "ticket", "tickets.index"),
+            ("Users & companies", "users", "people.index"),
             ("Email log", "inbox", "email_log.index"),
             *_administrators_areas(),
         )
     ]
+
+
+def _area() -> str | None:
+    """The area this page belongs to; some are of more than one blueprint."""
+    return {"companies": "people", "people_import": "people"}.get(request.blueprint or "", request.blueprint)
 
 
 def _administrators_areas() -> tuple[tuple[str, str, str], ...]:

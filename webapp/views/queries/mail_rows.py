@@ -26,13 +26,13 @@ OFF_SENTENCES = {
 
 
 TODAY_WORDS = {
-    Disposition.TICKET: "new tickets",
-    Disposition.UPDATE: "updates",
-    Disposition.CLAIM: "naming another ticket",
-    Disposition.IGNORED: "ignored",
-    Disposition.REPORT: "delivery reports",
-    Disposition.DUPLICATE: "skipped",
-    Disposition.QUARANTINED: "failed",
+    Disposition.TICKET: ("new ticket", "new tickets"),
+    Disposition.UPDATE: ("update", "updates"),
+    Disposition.CLAIM: ("naming another ticket", "naming another ticket"),
+    Disposition.IGNORED: ("ignored", "ignored"),
+    Disposition.REPORT: ("delivery report", "delivery reports"),
+    Disposition.DUPLICATE: ("skipped", "skipped"),
+    Disposition.QUARANTINED: ("failed", "failed"),
 }
 
 

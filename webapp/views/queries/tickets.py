@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from dataclasses import dataclass
 
@@ -12,7 +13,24 @@ from webapp.models import Attachment, Company, Entry, Ticket, TicketStatus, User
 from webapp.views.paging import PAGE_SIZE, Page, make_page, offset
 
 ENTRIES_PER_PAGE = PAGE_SIZE
+MAX_LINKS = 20
 _NUMBER = re.compile(r"(?:\[?T-)?([0-9]{1,9})\]?", re.IGNORECASE | re.ASCII)
+
+
+class Assignee(enum.StrEnum):
+    """Whose tickets are wanted."""
+
+    ANYBODY = ""
+    ME = "me"
+    POOL = "pool"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A ticket that names another one."""
+
+    number: int
+    says_so: bool  # only its sender says that it belongs there
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +39,12 @@ class TicketFilter:
 
     text: str = ""
     status: TicketStatus | None = None
+    assignee: Assignee = Assignee.ANYBODY
+    me: int | None = None  # the account that asks
 
     @property
     def is_set(self) -> bool:
-        return bool(self.text or self.status)
+        return bool(self.text or self.status or self.assignee)
 
 
 def list_page(session: Session, wanted: TicketFilter, number: int) -> Page[Ticket]:
@@ -40,7 +60,7 @@ def list_page(session: Session, wanted: TicketFilter, number: int) -> Page[Ticke
         sa.select(Ticket)
         .where(Ticket.id.in_(ids))
         .order_by(Ticket.updated_at.desc(), Ticket.id.desc())
-        .options(joinedload(Ticket.company), joinedload(Ticket.requester))
+        .options(joinedload(Ticket.company), joinedload(Ticket.requester), joinedload(Ticket.assignee))
     ).all()
     return make_page(found, number)
 
@@ -59,6 +79,17 @@ def load(session: Session, number: int) -> Ticket | None:
             joinedload(Ticket.requester).selectinload(User.addresses),
         )
     )
+
+
+def links_to(session: Session, ticket: Ticket) -> list[Link]:
+    """Tickets that follow this one up, or say they belong to it; the newest, oldest of them first."""
+    found = session.execute(
+        sa.select(Ticket.id, Ticket.claimed_ticket_id == ticket.id)
+        .where(sa.or_(Ticket.follow_up_of_id == ticket.id, Ticket.claimed_ticket_id == ticket.id))
+        .order_by(Ticket.id.desc())
+        .limit(MAX_LINKS)
+    ).all()
+    return [Link(number, bool(says_so)) for number, says_so in reversed(found)]
 
 
 def entries_page(session: Session, ticket: Ticket, number: int) -> Page[Entry]:
@@ -96,6 +127,9 @@ def _conditions(wanted: TicketFilter) -> list[sa.ColumnElement[bool]]:
     conditions: list[sa.ColumnElement[bool]] = []
     if wanted.status is not None:
         conditions.append(Ticket.status == wanted.status)
+    if wanted.assignee is not Assignee.ANYBODY:
+        account_id = wanted.me if wanted.assignee is Assignee.ME else None
+        conditions.append(Ticket.assignee_id.is_not_distinct_from(account_id))
     if found := _NUMBER.fullmatch(wanted.text):
         conditions.append(Ticket.id == int(found[1]))
     elif wanted.text:
