@@ -1,0 +1,82 @@
+"""One tab of a browser, watched: what its console says and which scripts break."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from playwright.sync_api import ConsoleMessage, Locator, Page, expect
+
+from tests.browser.desk import Desk
+from tests.views.browser import Browser
+
+MAIL = "/settings/service-desk/mail"
+_REFUSED = re.compile(r"status of (\d{3})")
+
+
+class Tab:
+    """A page of this desk. Whatever it complains about fails the test, but for announced refusals."""
+
+    def __init__(self, page: Page, desk: Desk) -> None:
+        self.page = page
+        self.desk = desk
+        self.complaints: list[str] = []
+        self._announced: set[int] = set()
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
+
+    def expect_refusal(self, *codes: int) -> None:
+        """The browser will report these statuses in its console."""
+        self._announced.update(codes)
+
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self.desk.address}{path}")
+
+    def sign_in(self, person: str = "alice", path: str = "/") -> None:
+        """With a cookie made for this tab (the form has tests of its own), then on to `path`."""
+        client = Browser(self.desk.app)
+        assert client.sign_in(person).status_code == 303
+        cookie = client.get_cookie("session")
+        assert cookie is not None
+        self.page.context.add_cookies(
+            [{"name": "session", "value": cookie.value, "url": self.desk.address, "httpOnly": True}]
+        )
+        self.open(path)
+
+    def row(self, name: str = "incoming") -> Locator:
+        return self.page.locator(f"#row-{name}")
+
+    def edit(self, name: str = "incoming") -> Locator:
+        """Press the pencil of a row; its form."""
+        self.page.get_by_role("link", name=f"Edit {name} email settings").click()
+        form = self.row(name).locator("form")
+        expect(form).to_be_visible()
+        return form
+
+    def fill(self, form: Locator, **entries: str) -> None:
+        """By the labels people see: `host_name` is "Host name"."""
+        for label, value in entries.items():
+            form.get_by_label(label.replace("_", " ").capitalize(), exact=True).fill(value)
+
+    def says(self, text: str) -> None:
+        expect(self.page.locator("body")).to_contain_text(text)
+
+    def toasts(self, text: str) -> None:
+        expect(self.page.locator("#toasts")).to_contain_text(text)
+
+    def scrolls_sideways(self) -> bool:
+        return bool(
+            self.page.evaluate(
+                "document.documentElement.scrollWidth > document.documentElement.clientWidth + 1"
+            )
+        )
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type not in ("error", "warning"):
+            return
+        status = _REFUSED.search(message.text)
+        if not (status and int(status[1]) in self._announced):
+            self.complaints.append(f"console: {message.text}")
+
+
+OpenTab = Callable[..., Tab]
