@@ -7,13 +7,14 @@ import re
 from datetime import UTC, datetime
 
 import pytest
+import sqlalchemy as sa
 
 from tests.factories import make_raw, set_row
 from tests.rig.dovecot import DovecotMailbox
 from tests.views.browser import Browser
 from webapp.desk import mail_servers, options
 from webapp.instance import Instance
-from webapp.models import MailServer, Row
+from webapp.models import Audit, MailServer, Row
 
 PAGE = "/settings/service-desk/mail"
 INCOMING = {
@@ -188,6 +189,12 @@ class TestTheConnectionTest:
         assert 'href="#incoming-port"' in text
         assert "canary-secret" not in text
         assert saved(instance) is None
+
+    def test_it_is_written_down_who_had_which_server_asked(self, alice: Browser, instance: Instance) -> None:
+        post(alice, f"{PAGE}/incoming/test", INCOMING | {"host": "127.0.0.1", "port": "1"})
+        with instance.database.reading() as session:
+            [row] = session.scalars(sa.select(Audit).where(Audit.action == "mail_server.test"))
+        assert (row.actor, row.detail) == ("alice@desk.example", {"host": "127.0.0.1", "port": 1})
 
     def test_without_script_the_result_comes_with_the_form(self, alice: Browser) -> None:
         closed = INCOMING | {"host": "127.0.0.1", "port": "1"}

@@ -16,7 +16,7 @@ from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 from werkzeug.routing import BaseConverter
 
-from webapp.desk import mail_servers, options
+from webapp.desk import audit, mail_servers, options
 from webapp.desk.connection_tests import ConnectionTest, ConnectionTests, TooManyTests
 from webapp.desk.mail_form import FormErrors, fields_of, values_of
 from webapp.desk.mail_servers import ChangedMeanwhile, Draft
@@ -229,7 +229,19 @@ def _start(row: Row, wanted: Draft, stored: MailServer | None) -> ConnectionTest
 
     tests = cast(ConnectionTests, current_app.extensions["connection_tests"])
     settings = mail_servers.server_settings(wanted, instance.settings)
-    return tests.start(row, settings, remember if version else lambda _: None)
+    test = tests.start(row, settings, remember if version else lambda _: None)
+    _write_down(row, settings.host, settings.port)
+    return test
+
+
+def _write_down(row: Row, host: str, port: int) -> None:
+    """Who had which server asked: a test is a port scanner in the wrong hands."""
+    person = current.person()
+    assert person is not None
+    with current.instance().database.writing() as session:
+        audit.record(
+            session, current.now(), person.email, "mail_server.test", row.value, host=host, port=port
+        )
 
 
 def _is_as_saved(wanted: Draft, stored: MailServer) -> bool:
