@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -61,12 +62,16 @@ def test_a_ticket_number_is_never_given_twice(tmp_path: Path) -> None:
 
 
 def _statements(engine: sa.Engine) -> dict[str, list[str]]:
-    """Each object's definition as its sorted lines: the order of columns and constraints is free."""
+    """Each object's definition as its sorted parts: the order of columns and constraints is free."""
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT IN ('alembic_version')"
     with engine.connect() as connection:
-        return {
-            name: sorted(
-                line.strip().rstrip(",") for line in sql.replace("\t", " ").splitlines() if line.strip()
-            )
-            for name, sql in connection.execute(sa.text(query))
-        }
+        return {name: _parts(sql) for name, sql in connection.execute(sa.text(query))}
+
+
+def _parts(statement: str) -> list[str]:
+    """Columns and constraints of a CREATE, cut at the commas that are not inside inner parentheses."""
+    statement = " ".join(statement.split())
+    head, _, body = statement.partition("(")
+    body, _, tail = body.rpartition(")")
+    parts = re.split(r",\s*(?![^()]*\))", body)
+    return sorted([head.strip(), tail.strip(), *(part.strip() for part in parts)])

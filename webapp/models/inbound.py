@@ -71,6 +71,7 @@ class Inbound(Base):
     duplicate_of_id: Mapped[int | None] = mapped_column(sa.ForeignKey("inbound.id"))
     recorded_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     placed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    run_id: Mapped[int | None]  # the poll run that recorded it; no foreign key: runs are forgotten sooner
 
     raw: Mapped[RawMessage | None] = relationship(back_populates="inbound")
 
@@ -85,3 +86,28 @@ class RawMessage(Base):
     transport_headers: Mapped[list[list[str]]] = mapped_column(sa.JSON)
 
     inbound: Mapped[Inbound] = relationship(back_populates="raw")
+
+
+class ActionKind(enum.StrEnum):
+    """What a person did about a message after the parser had decided."""
+
+    PROCESS_AGAIN = "process-again"  # the rules once more, as they and the settings are now
+    CREATE_TICKET = "create-ticket"  # a ticket, whatever the rules say
+    REPLAY = "replay"  # what is shown was derived from the raw message again
+
+
+class InboundAction(Base):
+    """One such act; the ledger row keeps what the parser itself decided."""
+
+    __tablename__ = "inbound_action"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    inbound_id: Mapped[int] = mapped_column(sa.ForeignKey("inbound.id"), index=True)
+    kind: Mapped[ActionKind] = mapped_column(text_enum(ActionKind))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    actor: Mapped[str] = mapped_column(sa.String(320))
+    generation: Mapped[int | None]  # of the entry it made
+    ticket_id: Mapped[int | None] = mapped_column(sa.ForeignKey("ticket.id"))
+    disposition: Mapped[Disposition | None] = mapped_column(text_enum(Disposition))
+    rule: Mapped[str] = mapped_column(sa.String(40), default="")
+    trace: Mapped[list[dict[str, Any]]] = mapped_column(sa.JSON, default=list)

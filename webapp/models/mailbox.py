@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from webapp.models.base import Base, UtcDateTime
+from webapp.models.base import Base, UtcDateTime, text_enum
 
 
 class MailboxIdentity(Base):
@@ -35,6 +36,8 @@ class MailboxIdentity(Base):
     next_poll_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # not before; None: at once
     last_error: Mapped[str] = mapped_column(sa.Text, default="")
     last_cure: Mapped[str] = mapped_column(sa.Text, default="")
+    first_run_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the first run ended well
+    alerted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # people were told of this failure
 
 
 class PollRun(Base):
@@ -50,3 +53,32 @@ class PollRun(Base):
     error: Mapped[str] = mapped_column(sa.Text, default="")  # empty: all went well
     cure: Mapped[str] = mapped_column(sa.Text, default="")
     counts: Mapped[dict[str, Any]] = mapped_column(sa.JSON)
+
+
+class MissedState(enum.StrEnum):
+    """What is to become of a message that somebody opened before the parser saw it."""
+
+    FOUND = "found"  # shown, nobody has decided
+    WANTED = "wanted"  # a person wants it processed: the next run takes it in
+    DISMISSED = "dismissed"  # a person wants it left alone
+    PROCESSED = "processed"  # it has a ledger row now
+    GONE = "gone"  # it has left the inbox
+
+
+class MissedMessage(Base):
+    """A message that is read in the inbox, newer than the first run, and unknown to the ledger."""
+
+    __tablename__ = "missed_message"
+    __table_args__ = (sa.UniqueConstraint("mailbox_id", "epoch", "remote_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    mailbox_id: Mapped[int] = mapped_column(sa.ForeignKey("mailbox.id"))
+    epoch: Mapped[str] = mapped_column(sa.String(300))
+    remote_key: Mapped[str] = mapped_column(sa.String(300))
+    size: Mapped[int]
+    received_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    from_addr: Mapped[str | None] = mapped_column(sa.String(320))
+    from_name: Mapped[str] = mapped_column(sa.String(320), default="")
+    subject: Mapped[str] = mapped_column(sa.Text, default="")
+    found_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    state: Mapped[MissedState] = mapped_column(text_enum(MissedState), default=MissedState.FOUND, index=True)
