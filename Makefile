@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test screenshots check format lint types imports setup
+.PHONY: help run demo test torture screenshots check format lint types imports setup
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -26,6 +26,10 @@ demo: setup ## try everything with sample mail, in instance/demo; no account, no
 
 test: setup ## run every test this machine can run
 	@sh contrib/test.sh $(BIN)/pytest $(PYTEST_ARGS)
+
+torture: setup ## 500 kills at a parser at work, 5,000 messages (TORTURE_KILLS, TORTURE_MESSAGES, TORTURE_SEED)
+	@TORTURE_KILLS=$${TORTURE_KILLS:-500} TORTURE_MESSAGES=$${TORTURE_MESSAGES:-5000} \
+	    sh contrib/test.sh $(BIN)/pytest -s tests/torture
 
 screenshots: setup ## make docs/screenshots anew from the demonstration (needs chromium)
 	@$(BIN)/python contrib/screenshots.py

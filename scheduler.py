@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,11 +15,16 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from webapp.inbound.lease import LeaseBusy
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.poll import NotPolled, VaultError, poll
+from webapp.inbound.teller import Teller
+from webapp.inbound.watch import Watcher
 
 if TYPE_CHECKING:
     from flask import Flask
 
     from webapp.instance import Instance
+
+TELL_SECONDS = 60
+CLOCK_SECONDS, CLOCK_STEP = 5.0, 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -28,33 +35,62 @@ class Scheduler:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._parser = ParserProcess()
+        self._teller = Teller(instance)
+        self._watcher = Watcher(instance, self.wake)
         self._stopping = threading.Event()
+        self._turn, self._news = threading.Lock(), threading.Event()
         # Runs that were missed are one run, however late; a run that is still going is not doubled.
         self._jobs = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(2)},
+            executors={"default": ThreadPoolExecutor(4)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._jobs.add_job(
-            self._poll_incoming,
-            "interval",
-            seconds=instance.settings.poll_interval,
-            id="poll-incoming",
-            next_run_time=datetime.now(UTC),
-        )
+        self._add("poll-incoming", self._poll_incoming, instance.settings.poll_interval)
+        self._add("tell-administrators", self._tell, TELL_SECONDS)
+        self._clock = ClockGuard(self._clock_moved)
 
     def start(self) -> None:
         self._jobs.start()
+        self._clock.start()
+        self._watcher.start()
+
+    def wake(self) -> None:
+        """There may be news: poll now, or once more as soon as the run that is going has ended."""
+        self._news.set()
+        self._jobs.add_job(self._poll_incoming, id="poll-news", replace_existing=True, max_instances=8)
 
     def shutdown(self) -> None:
         """Take no new run, let the one that is going finish its batch, and end the parser process."""
         self._stopping.set()
+        self._clock.stop()
+        self._teller.stop()
+        self._watcher.stop()
         self._jobs.shutdown(wait=True)
         self._parser.close()
 
+    def _add(self, name: str, job: Callable[[], None], seconds: float) -> None:
+        self._jobs.add_job(job, "interval", seconds=seconds, id=name, next_run_time=datetime.now(UTC))
+
+    def _clock_moved(self) -> None:
+        self._instance.uptime.since = datetime.now(UTC)  # nobody polled while the machine slept
+        for job in self._jobs.get_jobs():
+            job.modify(next_run_time=datetime.now(UTC))
+
     def _poll_incoming(self) -> None:
+        """One run; whoever comes meanwhile leaves word and goes, and the run is followed by another."""
+        self._news.set()
+        while self._news.is_set() and not self._stopping.is_set() and self._turn.acquire(blocking=False):
+            try:
+                self._news.clear()
+                self._poll_once()
+            finally:
+                self._turn.release()
+
+    def _poll_once(self) -> None:
         try:
-            poll(self._instance, self._parser, trigger="schedule", stop=self._stopping.is_set)
+            report = poll(self._instance, self._parser, trigger="schedule", stop=self._stopping.is_set)
+            if not report.drained and report.failure is None and report.counts.processed:
+                self._news.set()  # a bounded run had to leave some
         except NotPolled as reason:
             logger.debug("not polled: %s", reason)
         except LeaseBusy:
@@ -62,6 +98,49 @@ class Scheduler:
         except VaultError as error:
             logger.error("incoming mail is not polled: %s", error)
         self._parser.end_if_idle()
+
+    def _tell(self) -> None:
+        self._clock.look()  # a job that is due after a sleep may be quicker than the guard's own look
+        self._teller.look(datetime.now(UTC))
+
+
+class ClockGuard:
+    """Notices that the clock was set, or the machine slept: jobs are due by the clock of the wall.
+
+    Put back by two hours, the next run would be two hours off; put forward, or after a sleep, it is late.
+    Either way all jobs run once, now.
+    """
+
+    def __init__(
+        self,
+        act: Callable[[], None],
+        *,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._act, self._wall, self._steady = act, wall, steady
+        self._difference = wall() - steady()
+        self._looking = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="clock-guard", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def look(self) -> None:
+        with self._looking:
+            difference = self._wall() - self._steady()
+            step, self._difference = difference - self._difference, difference
+        if abs(step) > CLOCK_STEP:
+            logger.warning("the clock moved by %+.0f s: every job runs now", step)
+            self._act()
+
+    def _work(self) -> None:
+        while not self._stopping.wait(CLOCK_SECONDS):
+            self.look()
 
 
 def start(app: Flask) -> Scheduler:

@@ -87,15 +87,13 @@ def shoot_mail_server_configuration(page: Page, address: str) -> None:
     """The stages of a test, and then the three rows, each tested."""
     page.goto(f"{address}/settings/service-desk/mail")
     for row in ("outgoing", "invoice", "incoming"):
-        page.get_by_role("link", name=f"Edit {row} email settings").click()
-        opened = page.locator(f"#row-{row}")
-        opened.get_by_role("button", name="Test Connection").click()
-        opened.get_by_text("Test passed in").wait_for()
+        shown = page.locator(f"#row-{row}")
+        shown.get_by_role("button", name="Test Connection").click()
+        shown.get_by_text("Test passed in").wait_for()
         if row == "incoming":
             save(page.locator(f"#test-{row}"), "connection-test")
-        opened.get_by_role("link", name="Cancel").click()
-        opened.get_by_text("Last test passed").wait_for()
-    page.evaluate("document.activeElement.blur()")
+        shown.get_by_text("Last test passed").wait_for()
+    page.goto(f"{address}/settings/service-desk/mail")
     height = page.locator("#row-incoming").evaluate(
         "row => Math.ceil(row.getBoundingClientRect().bottom) + 16"
     )

@@ -18,6 +18,7 @@ look() {
     missing="" left_out=""
     need dovecot dovecot dovecot-imapd dovecot-lmtpd
     need chromium browser chromium
+    need strace strace strace
 }
 
 look

@@ -18,10 +18,12 @@ function toast(message, level) {
   close.type = "button";
   close.className = "link-button";
   close.textContent = "Close";
-  close.addEventListener("click", () => note.remove());
+  let from = null;
+  close.addEventListener("focus", (event) => { from = event.relatedTarget; });
+  close.addEventListener("click", () => { note.remove(); if (from?.isConnected) from.focus(); });
   note.append(" ", close);
   document.getElementById("toasts").append(note);
-  if (level === "good") setTimeout(() => note.remove(), 6000);
+  if (level === "good") setTimeout(() => { if (!note.contains(document.activeElement)) note.remove(); }, 6000);
 }
 document.addEventListener("toast", (event) => toast(event.detail.message, event.detail.level));
 document.addEventListener("htmx:error", () =>
@@ -37,38 +39,33 @@ document.addEventListener("htmx:response:error", (event) => {
   if (status in REFUSED) toast(REFUSED[status], "bad");
 });
 
-// "Go to this field" below a failed test, and the links above a refused form.
-document.addEventListener("click", (event) => {
-  const link = event.target.closest('a[href^="#"]');
-  const control = link && document.getElementById(link.hash.slice(1));
-  if (control?.matches("input, select, textarea")) {
-    event.preventDefault();
-    control.focus();
-  }
+// Whoever works with the keyboard is never thrown to the top of the page: what had the focus before it was
+// replaced, or disabled while something was sent, gets it back; else the part that stands in its place.
+let stood = [];
+document.addEventListener("mousedown", () => { stood = []; }, { capture: true });
+document.addEventListener("focusin", (event) => {
+  stood = [];
+  for (let part = event.target; part; part = part.parentElement) if (part.id) stood.push(part.id);
 });
-
-// Unsaved entries: ask before they are lost.
-const changed = new Set();
-document.addEventListener("input", (event) => {
-  const form = event.target.closest("form[data-guard]");
-  if (form) changed.add(form);
-});
-document.addEventListener("submit", (event) => {
-  if (event.defaultPrevented) return; // htmx sends it: saved once another fragment has taken its place
-  changed.delete(event.target);
-  event.target.removeAttribute("data-unsaved");
-});
-const isChanged = (form) => changed.has(form) || form.hasAttribute("data-unsaved"); // refused by the server
-window.addEventListener("beforeunload", (event) => {
-  if ([...document.querySelectorAll("form[data-guard]")].some(isChanged)) event.preventDefault();
-});
-document.addEventListener("keydown", (event) => {
-  const form = event.key === "Escape" && event.target.closest?.("form[data-guard]");
-  const cancel = form && form.querySelector("[data-cancel]");
-  if (cancel && (!isChanged(form) || confirm("Discard your unsaved changes?"))) cancel.click();
-});
+function stand() {
+  if (document.activeElement && document.activeElement !== document.body) return;
+  const part = stood.map((id) => document.getElementById(id)).find((part) => part && !part.disabled);
+  if (part && part.tabIndex < 0) part.tabIndex = -1;
+  part?.focus({ preventScroll: true });
+}
+for (const name of ["htmx:after:settle", "htmx:finally:request"]) {
+  document.addEventListener(name, () => setTimeout(stand));
+}
 
 // Ctrl+Enter sends a note.
+// Enter in a field that belongs to another button than the form's first one presses that button.
+document.addEventListener("keydown", (event) => {
+  const button = event.key === "Enter" && !event.isComposing && event.target.dataset?.enter;
+  if (!button) return;
+  event.preventDefault();
+  document.getElementById(button)?.click();
+});
+
 document.addEventListener("keydown", (event) => {
   const sends = event.key === "Enter" && (event.ctrlKey || event.metaKey);
   if (sends && event.target.matches?.("[data-ctrl-enter]")) event.target.form.requestSubmit();
@@ -99,6 +96,15 @@ for (const name of ["htmx:before:request", "htmx:before:swap"]) {
     if (source?.matches?.("[data-live]") && inUse(source)) event.preventDefault();
   });
 }
+
+// The email log: a table that was unfolded stays so when its part refreshes itself.
+let unfolded = [];
+document.addEventListener("htmx:before:swap", () => {
+  unfolded = [...document.querySelectorAll("[data-live] details[open][id]")].map((details) => details.id);
+});
+document.addEventListener("htmx:after:swap", () => {
+  for (const id of unfolded) document.getElementById(id)?.setAttribute("open", "");
+});
 
 // Pause, shown only where there is a script to be paused.
 for (const updates of document.querySelectorAll("[data-updates]")) {

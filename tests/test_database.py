@@ -308,6 +308,14 @@ def test_audit_rows_come_with_their_change_or_not_at_all(database: Database) -> 
         assert (row.at, row.subject, row.detail) == (NOW, "x" * 320, {"name": "Acme"})
 
 
+def test_what_a_statement_was_about_stays_out_of_errors_and_logs(database: Database) -> None:
+    """A full disk is logged with its trace; what customers wrote is none of the log's business."""
+    with pytest.raises(sa.exc.DBAPIError) as caught, database.writing() as session:
+        session.execute(sa.text("INSERT INTO no_such_table VALUES (:words)"), {"words": "canary-words"})
+    assert "canary-words" not in str(caught.value)
+    assert "no_such_table" in str(caught.value)
+
+
 def test_a_time_without_a_zone_is_refused(database: Database) -> None:
     with pytest.raises(sa.exc.StatementError, match="naive"), database.writing() as session:
         audit.record(session, NOW.replace(tzinfo=None), "test", "a", "b")

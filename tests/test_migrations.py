@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -61,6 +62,22 @@ def test_a_ticket_number_is_never_given_twice(tmp_path: Path) -> None:
     instance.close()
 
 
+def test_tickets_of_before_get_the_key_of_their_address(tmp_path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{tmp_path}/old.db")
+    insert = sa.text(
+        "INSERT INTO ticket (subject, status, requester_address, requester_name, created_at, updated_at) "
+        "VALUES ('s', 'open', :address, '', '2026-01-01', '2026-01-01')"
+    )
+    addresses = ["Ann@Bücher.example", None, "", "x" * 320]
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "0001")
+        connection.execute(insert, [{"address": address} for address in addresses])
+        command.upgrade(alembic_config(connection), "head")
+        keys = connection.scalars(sa.text("SELECT requester_key FROM ticket ORDER BY id")).all()
+    engine.dispose()
+    assert keys == ["ann@xn--bcher-kva.example", None, None, "x" * 320]
+
+
 def _statements(engine: sa.Engine) -> dict[str, list[str]]:
     """Each object's definition as its sorted parts: the order of columns and constraints is free."""
     query = "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT IN ('alembic_version')"
@@ -74,4 +91,5 @@ def _parts(statement: str) -> list[str]:
     head, _, body = statement.partition("(")
     body, _, tail = body.rpartition(")")
     parts = re.split(r",\s*(?![^()]*\))", body)
+    head = head.replace('"', "")  # SQLite writes the name of a table that was made anew in quotes
     return sorted([head.strip(), tail.strip(), *(part.strip() for part in parts)])

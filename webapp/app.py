@@ -16,7 +16,7 @@ from webapp import views
 from webapp.config import CHECKOUT, Settings, allowed_hosts
 from webapp.instance import open_instance
 from webapp.vault import load_session_key
-from webapp.views import access, errors, filters, headers, live, paging, shell, words
+from webapp.views import access, charts, errors, filters, headers, live, paging, shell, words
 from webapp.views.throttle import Throttle
 
 MAX_REQUEST_BYTES = 2_000_000
@@ -70,7 +70,7 @@ def _flask_settings(settings: Settings) -> dict[str, Any]:
 def _prepare_templates(app: Flask) -> None:
     app.jinja_env.undefined = StrictUndefined
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    for module in (filters, live, shell, words):
+    for module in (charts, filters, live, shell, words):
         module.init_app(app)
     app.jinja_env.globals["page_link"] = paging.page_link
 

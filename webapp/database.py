@@ -118,10 +118,13 @@ class Database:
 
 
 def _make_engine(settings: Settings) -> sa.Engine:
+    """What is stored is people's mail: no error says with which values a statement failed."""
     url = make_url(settings.database_url)
     if not settings.is_sqlite:
         try:
-            return sa.create_engine(url, pool_pre_ping=True, pool_size=settings.threads + 4)
+            return sa.create_engine(
+                url, pool_pre_ping=True, pool_size=settings.threads + 4, hide_parameters=True
+            )
         except ModuleNotFoundError as error:
             raise DatabaseError(
                 f"PostgreSQL needs the module {error.name}: pip install 'servicedesk-mail[postgres]'."
@@ -130,6 +133,7 @@ def _make_engine(settings: Settings) -> sa.Engine:
         url,
         pool_size=settings.threads + 4,
         max_overflow=8,
+        hide_parameters=True,
         connect_args={"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False},
     )
     event.listen(engine, "connect", _prepare_sqlite)

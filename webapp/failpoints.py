@@ -9,8 +9,18 @@ from __future__ import annotations
 import os
 import signal
 
-_wanted, _, _nth = os.environ.get("SERVICEDESK_FAILPOINT", "").partition(":")
-_left = {_wanted: int(_nth or 1)} if _wanted else {}
+_left: dict[str, int] = {}
+
+
+def arm(wanted: str) -> None:
+    """Only the point named (NAME[:NTH]) counts from now on; none where `wanted` is empty."""
+    name, _, nth = wanted.partition(":")
+    _left.clear()
+    if name:
+        _left[name] = int(nth or 1)
+
+
+arm(os.environ.get("SERVICEDESK_FAILPOINT", ""))
 
 
 def failpoint(name: str) -> None:

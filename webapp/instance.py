@@ -6,7 +6,8 @@ The command line, the web pages and the scheduler all start here, so each finds 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from webapp.config import Settings, load_settings
@@ -14,11 +15,19 @@ from webapp.database import Database
 from webapp.vault import Vault, open_vault
 
 
+@dataclass(slots=True)
+class Uptime:
+    """Since when this process has been there to poll: opened, the clock set, or the machine woken."""
+
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
 @dataclass(frozen=True, slots=True)
 class Instance:
     settings: Settings
     database: Database
     vault: Vault
+    uptime: Uptime = field(default_factory=Uptime)
 
     def close(self) -> None:
         self.database.dispose()

@@ -62,6 +62,11 @@ class Desk:
             for account in accounts.list_accounts(session):
                 accounts.end_sessions(session, account)
 
+    def poll(self) -> None:
+        """One run of the email parser with the row as it is saved."""
+        with ParserProcess() as parser:
+            poll(self.instance, parser, trigger="command", clock=_now)
+
     def receive(self, *raws: bytes) -> None:
         """Mail comes in and is polled."""
         add_people(self.instance)

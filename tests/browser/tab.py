@@ -1,4 +1,4 @@
-"""One tab of a browser, watched: what its console says and which scripts break."""
+"""One tab of a browser, watched: what its console says, which scripts break, what the CSP refuses."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tests.views.browser import Browser
 
 MAIL = "/settings/service-desk/mail"
 _REFUSED = re.compile(r"status of (\d{3})")
+_WATCH_POLICY = """addEventListener("securitypolicyviolation",
+ (event) => console.error(`CSP: ${event.violatedDirective} ${event.blockedURI}`), { capture: true })"""
 
 
 class Tab:
@@ -24,6 +26,7 @@ class Tab:
         self._announced: set[int] = set()
         page.on("console", self._hear)
         page.on("pageerror", lambda error: self.complaints.append(f"script: {error}"))
+        page.context.add_init_script(_WATCH_POLICY)
 
     def expect_refusal(self, *codes: int) -> None:
         """The browser will report these statuses in its console."""
@@ -49,20 +52,37 @@ class Tab:
     def edit(self, name: str = "incoming") -> Locator:
         """Press the pencil of a row; its form."""
         self.page.get_by_role("link", name=f"Edit {name} email settings").click()
-        form = self.row(name).locator("form")
+        form = self.page.locator(f"#form-{name}")
         expect(form).to_be_visible()
         return form
+
+    def edit_at(self, path: str, name: str = "incoming") -> Locator:
+        self.open(path)
+        return self.edit(name)
 
     def fill(self, form: Locator, **entries: str) -> None:
         """By the labels people see: `host_name` is "Host name"."""
         for label, value in entries.items():
-            form.get_by_label(label.replace("_", " ").capitalize(), exact=True).fill(value)
+            label = "Timeout (ms)" if label == "timeout_ms" else label.replace("_", " ").capitalize()
+            form.get_by_label(label, exact=True).fill(value)
 
     def says(self, text: str) -> None:
         expect(self.page.locator("body")).to_contain_text(text)
 
     def toasts(self, text: str) -> None:
         expect(self.page.locator("#toasts")).to_contain_text(text)
+
+    def walk_to(self, control: Locator, key: str = "Tab") -> None:
+        """Press Tab until the control has the focus, as somebody without a mouse does."""
+        for _ in range(80):
+            if control.evaluate("control => control === document.activeElement"):
+                return
+            self.page.keyboard.press(key)
+        raise AssertionError(f"{control} is not reached by pressing {key}")
+
+    def keeps_focus(self, within: str = "#row-incoming") -> None:
+        """Whoever works with the keyboard still stands where the work is."""
+        expect(self.page.locator(f"{within}:focus, {within} :focus")).to_have_count(1)
 
     def scrolls_sideways(self) -> bool:
         return bool(

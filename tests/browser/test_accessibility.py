@@ -11,7 +11,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.browser.desk import Desk
+from tests.browser.held import held_imap
 from tests.browser.tab import MAIL, OpenTab, Tab
+from tests.factories import make_raw, set_incoming_from, set_row
+from tests.rig.certificates import Authority
+from tests.rig.dovecot import DovecotMailbox
+from webapp.models import Row
 
 pytestmark = pytest.mark.browser
 VENDOR = Path(__file__).parent / "vendor"
@@ -26,7 +31,10 @@ PAGES = [
     "/people",
     "/people/new",
     "/people/import",
+    "/people/1",
     "/people/1/edit",
+    "/people/link?email=carl@nowhere.test&q=ann&next=/tickets/2",
+    "/people/1/link?email=carl@nowhere.test&next=/tickets/2",
     "/companies",
     "/companies/new",
     "/companies/1/edit",
@@ -106,9 +114,86 @@ def test_a_refused_form_and_a_failed_test(looking: Tab) -> None:
     look_closely(looking)
     form = looking.edit("incoming")
     looking.fill(form, host_name="localhost", port="1", user_name="help@example.com", password="secret")
+    form.get_by_label("SSL/TLS").check()
     form.get_by_role("button", name="Test Connection").click()
     expect(looking.row("incoming").get_by_text("Test failed at")).to_be_visible()
+    looking.page.get_by_text("Technical details").click()
     look_closely(looking)
+
+
+def test_nothing_set_up(desk: Desk, open_tab: OpenTab) -> None:
+    tab = open_tab(desk, reduced_motion="reduce")
+    tab.sign_in("alice", MAIL)
+    tab.says("No mail server is set up yet.")
+    look_closely(tab)
+
+
+def test_changed_by_somebody_else_and_a_question_before_it_is_on(desk: Desk, open_tab: OpenTab) -> None:
+    for row in (Row.OUTGOING, Row.INVOICE):
+        set_row(desk.instance, row, host="smtp.example.com", username="help@example.com")
+    tab = open_tab(desk, reduced_motion="reduce")
+    tab.sign_in("alice", MAIL)
+    outgoing, invoice = tab.edit("outgoing"), tab.edit("invoice")
+    set_row(desk.instance, Row.OUTGOING, host="smtp.other.example", username="help@example.com")
+    tab.expect_refusal(409)
+    tab.fill(outgoing, timeout_ms="20000")
+    outgoing.get_by_role("button", name="Save").last.click()
+    expect(outgoing.get_by_role("alert").first).to_contain_text("changed these settings")
+    invoice.get_by_role("button", name="Copy from Outgoing").click()
+    expect(invoice.get_by_role("alert")).to_contain_text("Replace them with those of Outgoing?")
+    look_closely(tab)
+
+
+@pytest.mark.dovecot
+def test_failing_since_with_mail_of_the_day(desk: Desk, open_tab: OpenTab, mailbox: DovecotMailbox) -> None:
+    desk.receive_samples()
+    set_incoming_from(desk.instance, mailbox.settings(password="not this one"))
+    desk.poll()
+    tab = open_tab(desk, reduced_motion="reduce")
+    tab.sign_in("alice", MAIL)
+    expect(tab.row().locator(".row-state")).to_contain_text("Failing since")
+    look_closely(tab)
+
+
+def test_a_running_and_a_stopped_test_and_the_look_into_the_inbox(
+    desk: Desk, open_tab: OpenTab, authority: Authority
+) -> None:
+    with held_imap(authority, "EXAMINE", ["{tag} NO not today"]) as server:
+        set_row(desk.instance, host="localhost", port=str(server.port), tls_mode="implicit", username="help")
+        tab = open_tab(desk, reduced_motion="reduce")
+        tab.sign_in("alice", MAIL)
+        tab.row().get_by_role("button", name="Test Connection").click()
+        expect(tab.row()).to_contain_text("Running: Inbox")
+        look_closely(tab)
+        tab.row().get_by_role("button", name="Stop").click()
+        expect(tab.row()).to_contain_text("The test was stopped.")
+        tab.row().get_by_role("link", name="Turn on").click()
+        expect(tab.row()).to_contain_text("Looking into the inbox")
+        look_closely(tab)
+        server.go_on.set()
+        expect(tab.row().get_by_role("alert")).to_contain_text("nobody knows how many unread messages")
+        look_closely(tab)
+
+
+@pytest.mark.dovecot
+def test_a_passed_test_turning_on_and_the_dry_run(
+    desk: Desk, open_tab: OpenTab, mailbox: DovecotMailbox
+) -> None:
+    mailbox.deliver(make_raw())
+    set_incoming_from(desk.instance, mailbox.settings(), active="false")
+    tab = open_tab(desk, reduced_motion="reduce")
+    tab.sign_in("alice", MAIL)
+    tab.row().get_by_role("button", name="Test Connection").click()
+    expect(tab.row()).to_contain_text("When you turn this on now:")
+    look_closely(tab)
+    tab.row().get_by_role("link", name="Turn on").click()
+    expect(tab.row().get_by_role("radio").first).to_be_visible()
+    tab.row().get_by_role("button", name="Show the 1 message").click()
+    expect(tab.row().locator("table")).to_be_visible()
+    tab.expect_refusal(422)
+    tab.row().get_by_role("button", name="Turn on").click()
+    expect(tab.row().get_by_role("alert")).to_contain_text("Not turned on.")
+    look_closely(tab)
 
 
 def test_the_setup_page(new_desk: Desk, open_tab: OpenTab) -> None:

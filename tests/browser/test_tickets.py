@@ -67,6 +67,29 @@ def test_an_unknown_sender_is_marked(samples: Tab) -> None:
     expect(samples.page.get_by_text("Unknown sender").first).to_be_visible()
 
 
+def test_an_unknown_sender_is_linked_to_a_user_with_the_keyboard(samples: Tab) -> None:
+    page = samples.page
+    samples.open("/tickets/2")
+    samples.walk_to(page.get_by_role("link", name="Link to a user"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Search users")).to_be_focused()
+    page.keyboard.type("bob")  # found while it is typed
+    choices = page.locator("#link-choices tbody tr")
+    expect(choices).to_have_count(1)
+    expect(page.get_by_label("Search users")).to_be_focused()
+    samples.walk_to(page.get_by_role("link", name="Choose Bob Ray"))
+    page.keyboard.press("Enter")
+    samples.says("1 earlier ticket becomes theirs too, with Binder Inc as company.")
+    samples.walk_to(page.get_by_role("button", name="Link to Bob Ray"))
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/tickets/2")
+    samples.says("carl@nowhere.test is an address of Bob Ray now. 1 earlier ticket is theirs now.")
+    expect(page.get_by_text("Unknown sender")).to_have_count(0)
+    page.locator("#ticket-facts").get_by_role("link", name="Bob Ray").click()
+    expect(page.locator("#user-tickets tbody tr")).to_have_count(1)
+    expect(page.locator("#user-details")).to_contain_text("carl@nowhere.test")
+
+
 def test_the_email_log_has_every_message_and_its_decision(samples: Tab) -> None:
     page = samples.page
     page.get_by_role("link", name="Email log").first.click()

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Command
+from tests.factories import NOW
+from webapp.instance import Instance
+from webapp.models import Ticket, TicketStatus
 
 PEOPLE = (
     "email,name,company,other_emails,phone,active\r\n"
@@ -46,3 +49,15 @@ def test_a_broken_file_is_one_line_and_imports_nothing(servicedesk: Command, tmp
 @pytest.mark.parametrize("file", ["/no/such.csv", "/etc"])
 def test_a_file_that_cannot_be_read_is_one_line(servicedesk: Command, file: str) -> None:
     assert file in servicedesk.refused("directory", "import", file, code=2)
+
+
+def test_an_import_says_how_many_earlier_tickets_it_gave(servicedesk: Command, instance: Instance) -> None:
+    with instance.database.writing() as session:
+        session.add(
+            Ticket(
+                subject="Hello", status=TicketStatus.OPEN, requester_address="ANN@acme.test",
+                created_at=NOW, updated_at=NOW,
+            )
+        )  # fmt: skip
+    said = servicedesk.ok("directory", "import", "-", stdin=PEOPLE.encode())
+    assert said.endswith("Companies: 1 created. Earlier tickets that are theirs now: 1.\n")

@@ -117,7 +117,10 @@ def test_a_new_host_takes_a_new_password(servicedesk: Command, instance: Instanc
 
 def test_turning_on_asks_nothing_and_sets_no_cutoff(servicedesk: Command) -> None:
     set_up(servicedesk)
-    assert "saved: active, IMAP" in servicedesk.ok("mail", "set", "incoming", "active=true")
+    said = servicedesk.ok("mail", "set", "incoming", "active=true")
+    assert "saved: active, IMAP" in said
+    assert "Every unread message in the inbox becomes a ticket at the next run." in said
+    assert "Every unread" not in servicedesk.ok("mail", "set", "incoming", "timeout_ms=20000")
     shown = servicedesk.json("mail", "show", "incoming")
     assert (shown["active"], shown["cutoff_enabled"], shown["cutoff_at"]) == (True, False, None)
 
@@ -287,9 +290,9 @@ def test_the_log_tells_every_message_newest_first(servicedesk: Command, polled: 
     assert ticket["received_at"] == "2026-11-23T12:00:00+00:00"
     assert [step["fired"] for step in ticket["trace"]].count(True) == 1
     table = servicedesk.ok("mail", "log").splitlines()
-    assert table[0].split() == ["received", "(UTC)", "outcome", "ticket", "from", "subject", "why"]
+    assert table[0].split() == ["id", "received", "(UTC)", "outcome", "ticket", "from", "subject", "why"]
     assert "noreply-sender: " in table[1]
-    assert table[2].startswith("2026-11-23 12:00  ticket   T-1     ann@acme.test")
+    assert table[2].startswith("1   2026-11-23 12:00  ticket   T-1     ann@acme.test")
 
 
 @pytest.mark.parametrize(

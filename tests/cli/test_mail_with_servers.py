@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import json
 import socket
 
 import pytest
@@ -18,7 +19,7 @@ from webapp.mailserver.base import ServerSettings
 from webapp.models import Row
 
 IMAP_STAGES = [
-    "settings", "dns", "connect", "tls", "greeting", "sign_in", "inbox", "move", "archive",
+    "settings", "dns", "connect", "tls", "greeting", "sign_in", "inbox", "move", "archive", "foresee",
 ]  # fmt: skip
 
 
@@ -51,8 +52,12 @@ class TestIncoming:
         assert [stage["stage"] for stage in report["stages"]] == IMAP_STAGES
         assert {stage["state"] for stage in report["stages"]} <= {"ok", "warning"}
         assert set(report["stages"][0]) == {"stage", "label", "state", "elapsed_ms", "fact"}
+        assert report["stages"][-1]["foreseen"]["unread"] == 1
+        assert report["stages"][-1]["foreseen"]["looked"] == 1
+        assert sum(report["stages"][-1]["foreseen"]["counts"].values()) == 1
         shown = servicedesk.ok("mail", "test", "incoming")
         assert "ok    Inbox" in shown
+        assert "ok    What will happen" in shown
         assert 'folder "Archive" will be created' in shown
         assert "\nTest passed in " in shown
         assert not mailbox.contents()[0].seen
@@ -167,6 +172,8 @@ class TestOutgoing:
         as_json = servicedesk("mail", "test", "outgoing", "--send-to", "no@example.com", "--json")
         assert as_json.exit_code == 1
         assert '"stage": "send"' in as_json.stdout
+        report = json.loads(as_json.stdout)
+        assert (report["passed"], report["message_id"], len(report["stages"])) == (False, None, 8)
 
     def test_a_wrong_password_is_told_with_its_cure(
         self, servicedesk: Command, smtp_server: SmtpServer
@@ -177,6 +184,13 @@ class TestOutgoing:
         assert "Test failed at Sign-in.\nThe server rejected the user name or password." in result.stdout
         assert smtp_server.messages == []
 
+    def test_the_number_of_stages_is_the_tests(self, servicedesk: Command, outgoing: SmtpServer) -> None:
+        assert len(servicedesk.json("mail", "test", "outgoing")["stages"]) == 7
+        sent = servicedesk.json("mail", "test", "outgoing", "--send-to", "me@example.com")
+        assert [stage["stage"] for stage in sent["stages"]][-2:] == ["from", "send"]
+        assert sent["message_id"].startswith("test.")
+        assert len(outgoing.messages) == 1
+
     def test_a_certificate_of_an_unknown_authority_is_refused(
         self, servicedesk: Command, outgoing: SmtpServer, authority: Authority
     ) -> None:
@@ -184,3 +198,22 @@ class TestOutgoing:
         result = servicedesk("mail", "test", "outgoing")
         assert result.exit_code == 1
         assert "Test failed at Encryption." in result.stdout
+
+
+class TestSuggest:
+    def test_a_known_provider_with_the_command_that_enters_it(self, servicedesk: Command) -> None:
+        shown = servicedesk.ok("mail", "suggest", "help@fastmail.com")
+        assert shown.startswith("imap.fastmail.com, port 993, SSL/TLS: what Fastmail tells its customers")
+        command = shown.splitlines()[-1].split()[3:]
+        assert command[0] == "incoming"
+        servicedesk.ok("mail", "set", *command, stdin="secret-canary\n")
+        saved = servicedesk.json("mail", "show", "incoming")
+        assert (saved["host"], saved["username"]) == ("imap.fastmail.com", "help@fastmail.com")
+
+    def test_for_sending_as_json(self, servicedesk: Command) -> None:
+        found = servicedesk.json("mail", "suggest", "help@gmail.com", "--sending")
+        assert (found["host"], found["port"], found["tls_mode"]) == ("smtp.gmail.com", 587, "starttls")
+        assert found["changes"]["username"] == "help@gmail.com"
+
+    def test_what_is_no_address(self, servicedesk: Command) -> None:
+        assert "Enter one email address" in servicedesk("mail", "suggest", "help").stderr

@@ -248,7 +248,7 @@ def test_an_import_is_audited(instance: Instance) -> None:
     assert (row.action, row.actor, row.detail) == (
         "directory.import",
         "test",
-        {"created": 1, "updated": 0, "companies": 1},
+        {"created": 1, "updated": 0, "companies": 1, "earlier_tickets": 0},
     )
 
 

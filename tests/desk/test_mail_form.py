@@ -112,7 +112,25 @@ def test_a_mode_that_is_none_is_refused(mode: str) -> None:
     ("row", "texts", "hint"),
     [
         (Row.INCOMING, {"port": "993"}, {}),
-        (Row.INCOMING, {"port": "2993", "tls_mode": "implicit"}, {}),
+        (
+            Row.INCOMING,
+            {"port": "2993", "tls_mode": "implicit"},
+            {"port": "Port 2993 is unusual: IMAP uses 993 (SSL/TLS) or 143 (STARTTLS)."},
+        ),
+        (
+            Row.INCOMING,
+            {"port": "465", "tls_mode": "starttls"},
+            {
+                "tls_mode": "Port 465 normally uses SSL/TLS.",
+                "port": "Port 465 is usually a sending (SMTP) port.",
+            },
+        ),
+        (
+            Row.OUTGOING,
+            {"port": "465", "use_ssl": "false", "plaintext_accepted": "true"},
+            {"use_ssl": "Port 465 normally uses SSL/TLS."},
+        ),
+        (Row.OUTGOING, {"port": "25", "use_ssl": "false", "plaintext_accepted": "true"}, {}),
         (
             Row.INCOMING,
             {"port": "993", "tls_mode": "starttls"},

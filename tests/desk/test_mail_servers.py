@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from tests.desk.rows import CANARY, INCOMING, draft, refused, saved_password, stored
+from tests.desk.rows import CANARY, INCOMING, OUTGOING, draft, refused, saved_password, stored
 from tests.factories import NOW, add_people, set_row
-from webapp.desk import accounts, mail_servers, options
+from webapp.desk import accounts, mail_hints, mail_servers, options
 from webapp.desk.accounts import AccountError
 from webapp.desk.directory import CsvError, import_users, read_csv
 from webapp.desk.mail_form import FormErrors
-from webapp.desk.mail_servers import ChangedMeanwhile
+from webapp.desk.mail_servers import ChangedMeanwhile, NothingToCopy
 from webapp.instance import Instance
 from webapp.mailserver.base import MailProtocol, ServerSettings, TlsMode
 from webapp.models import Audit, MailboxIdentity, MailServer, Role, Row
@@ -145,6 +145,88 @@ def test_a_save_voids_the_last_test_and_a_late_test_does_not_come_back(instance:
     with instance.database.writing() as session:
         mail_servers.record_test(session, Row.INCOMING, version=1, passed=False, sentence="x", now=NOW)
     assert stored(instance).last_test_passed is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "stays"),
+    [
+        ({"active": "true"}, True),
+        ({"process_unknown": "true"}, True),
+        ({"cutoff_enabled": "true", "cutoff_at": "2026-11-23T12:00"}, True),
+        ({"archive_folder": "Done"}, False),
+        ({"timeout_ms": "5000"}, False),
+    ],
+)
+def test_a_tests_result_outlives_what_it_says_nothing_about(
+    instance: Instance, changes: dict[str, Any], stays: bool
+) -> None:
+    set_row(instance, password=CANARY, **INCOMING)
+    with instance.database.writing() as session:
+        mail_servers.record_test(session, Row.INCOMING, version=1, passed=True, sentence="", now=NOW)
+    set_row(instance, password=None, **changes)
+    assert stored(instance).last_test_passed is (True if stays else None)
+
+
+def test_a_save_sent_twice_is_one_save(instance: Instance) -> None:
+    wanted = draft(instance, password=CANARY, **INCOMING)
+    for _ in range(2):
+        with instance.database.writing() as session:
+            mail_servers.save(session, instance.vault, wanted, now=NOW, actor="me", expected_version=0)
+    assert stored(instance).version == 1
+    another = draft(instance, password="another", **INCOMING)
+    with pytest.raises(ChangedMeanwhile), instance.database.writing() as session:
+        mail_servers.save(session, instance.vault, another, now=NOW, actor="me", expected_version=0)
+
+
+def copy(instance: Instance, version: int | None = None) -> MailServer:
+    with instance.database.writing() as session:
+        return mail_servers.copy_outgoing(session, now=NOW, actor="me", expected_version=version)
+
+
+def test_invoice_takes_over_what_outgoing_has_and_stays_off(instance: Instance) -> None:
+    with pytest.raises(NothingToCopy):
+        copy(instance)
+    set_row(instance, Row.OUTGOING, CANARY, **OUTGOING, active="true", timeout_ms="5000")
+    copy(instance, 0)
+    row = stored(instance, Row.INVOICE)
+    assert (row.host, row.from_address, row.timeout_ms, row.active) == (
+        "smtp.example.com",
+        "help@example.com",
+        5000,
+        False,
+    )
+    assert saved_password(instance, Row.INVOICE) == CANARY
+    with instance.database.reading() as session:
+        [told] = session.scalars(sa.select(Audit).where(Audit.action == "mail_server.copy"))
+    assert (told.subject, told.actor, told.detail["source"]) == ("invoice", "me", "outgoing")
+    assert CANARY not in str(told.detail)
+
+
+def test_a_copy_over_what_somebody_saved_meanwhile_is_refused(instance: Instance) -> None:
+    set_row(instance, Row.OUTGOING, CANARY, **OUTGOING)
+    set_row(instance, Row.INVOICE, CANARY, host="smtp.other.example", username="x")
+    with pytest.raises(ChangedMeanwhile):
+        copy(instance, 0)
+    assert stored(instance, Row.INVOICE).host == "smtp.other.example"
+    copy(instance, 1)
+    assert stored(instance, Row.INVOICE).host == "smtp.example.com"
+
+
+def test_an_address_that_is_polled_and_sent_from_is_worth_a_look_on_either_side(instance: Instance) -> None:
+    def hints(row: Row, **texts: str) -> dict[str, str]:
+        wanted = draft(instance, row, CANARY, **texts).values
+        with instance.database.reading() as session:
+            return mail_hints.hints_of(session, wanted)
+
+    assert hints(Row.INCOMING, **INCOMING) == {}
+    set_row(instance, Row.OUTGOING, CANARY, **OUTGOING)
+    assert set(hints(Row.INCOMING, **INCOMING)) == {"username"}
+    set_row(instance, Row.INCOMING, CANARY, **INCOMING)
+    found = hints(Row.OUTGOING, host="smtp.example.com", username="HELP@Example.com")
+    assert set(found) == {"from_address"}
+    assert "ignores what this service desk sent" in found["from_address"]
+    assert hints(Row.OUTGOING, from_address="other@example.com") == {}
+    assert "app password" in hints(Row.INCOMING, host="imap.gmail.com", username="a@gmail.com")["host"]
 
 
 @pytest.mark.parametrize("address", ["ann@acme.test", "Ann@ACME.test", "ann.lee@private.test"])

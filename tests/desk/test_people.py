@@ -34,7 +34,7 @@ def find(session: Session, name: str) -> User:
 def update(instance: Instance, name: str, entries: Entries) -> bool:
     with instance.database.writing() as session:
         user = find(session, name)
-        return people.update_user(session, user, entries, expected=people.fingerprint(user), **WHO)
+        return people.update_user(session, user, entries, expected=people.fingerprint(user), **WHO).changed
 
 
 def audits(instance: Instance) -> list[tuple[str, str, dict[str, Any]]]:

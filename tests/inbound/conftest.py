@@ -11,7 +11,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
-from tests.factories import NOW, add_people, make_instance, make_raw, set_incoming
+from tests.factories import NOW, add_people, make_instance, make_raw, set_incoming, set_incoming_from
+from tests.rig.dovecot import DovecotMailbox
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.poll import poll
 from webapp.inbound.runs import RunReport
@@ -70,4 +71,14 @@ def desk(tmp_path: Path, parser: ParserProcess) -> Iterator[Desk]:
     add_people(instance)
     set_incoming(instance)
     yield Desk(instance, MemoryServer(), parser)
+    instance.close()
+
+
+@pytest.fixture
+def at(tmp_path: Path, mailbox: DovecotMailbox) -> Iterator[Instance]:
+    """A desk on a real Dovecot."""
+    instance = make_instance(tmp_path / "instance", mail_ca_file=str(mailbox.server.ca_file))
+    add_people(instance)
+    set_incoming_from(instance, mailbox.settings())
+    yield instance
     instance.close()

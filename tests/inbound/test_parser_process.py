@@ -10,11 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.factories import make_raw
+from tests.factories import NOW, make_raw
+from webapp.inbound import parser_process
 from webapp.inbound.parser_process import ParserDied, ParserProcess
+from webapp.inbound.reading import read_message
+from webapp.mailserver.base import FetchedMessage, RemoteMessage
 
 
 @pytest.fixture
@@ -103,3 +107,45 @@ def test_an_idle_process_is_ended_and_started_again(
     own_parser.end_if_idle()
     assert own_parser._child is None
     assert own_parser.parse(make_raw(subject="again")).subject == "again"
+
+
+def test_it_is_closed_off_by_the_kernel(own_parser: ParserProcess) -> None:
+    own_parser.parse(make_raw())
+    status = (Path("/proc") / str(pid_of(own_parser)) / "status").read_text()
+    assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status
+
+
+def test_what_the_kernel_does_not_grant_is_said_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(parser_process, "_said", set())
+    parser_process._say_once(["network: no"])
+    parser_process._say_once(["network: no"])
+    assert [record.getMessage() for record in caplog.records] == [
+        "the parser process is not closed off from network: no"
+    ]
+
+
+def test_a_message_that_ends_the_process_each_time_is_quarantined(
+    own_parser: ParserProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real process, really ended, whenever it is given the whole message."""
+    raw = make_raw(subject="Bad one", files=[("a.bin", b"x" * 1000)])
+    listed = RemoteMessage("7", len(raw), NOW)
+    ask = ParserProcess._ask
+
+    def kill_before_whole(self: ParserProcess, question: dict[str, Any], octets: bytes) -> Any:
+        if octets == raw and self._child is not None:
+            os.kill(self._child.pid, signal.SIGKILL)
+            self._child.wait()
+        elif octets == raw:
+            self.parse(b"a: b\r\n\r\n")
+            return kill_before_whole(self, question, octets)
+        return ask(self, question, octets)
+
+    monkeypatch.setattr(ParserProcess, "_ask", kill_before_whole)
+    received = read_message(own_parser, listed, FetchedMessage("7", raw))
+    assert received.notice == "quarantine"
+    assert received.message.subject == "Bad one"
+    assert received.message.defects[-1] == "message could not be read: the parser ended by signal 9, 3 times"

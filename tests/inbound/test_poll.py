@@ -391,9 +391,7 @@ class _Then(list[str]):
 def test_settings_changed_during_a_run_stop_it_after_the_batch(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from webapp.inbound import inbox
-
-    monkeypatch.setattr(inbox, "BATCH_MESSAGES", 1)
+    monkeypatch.setattr("webapp.inbound.batches.BATCH_MESSAGES", 1)
     for _ in range(3):
         desk.deliver()
 

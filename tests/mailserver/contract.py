@@ -6,6 +6,8 @@ other clients do. The stand-ins in memory keep the same contract, so that tests 
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -54,6 +56,10 @@ def message(subject: str = "Hello", body: str = "Good morning,\r\nit does not wo
         f"From: Anna <anna@example.net>\r\nTo: desk@example.com\r\nSubject: {subject}\r\n"
         f"Message-ID: <{subject.replace(' ', '.')}@example.net>\r\n\r\n{body}"
     ).encode()
+
+
+def _never() -> bool:
+    return False
 
 
 class MailboxContract:
@@ -147,6 +153,20 @@ class MailboxContract:
             mailbox.open()
             assert list(mailbox.list_unread(since=NOON)) == [at, late]
 
+    def test_read_since(self, backend: MailboxBackend) -> None:
+        """What somebody has read; the unread, and the read of long ago, are not asked for."""
+        backend.deliver(message("old"), received_at=NOON - timedelta(days=3), seen=True)
+        first = backend.deliver(message("first"), received_at=NOON, seen=True)
+        backend.deliver(message("unread"), received_at=NOON)
+        second = backend.deliver(message("second"), received_at=NOON + timedelta(hours=1))
+        backend.mark_seen(second)
+        with backend.open_mailbox() as mailbox:
+            mailbox.open(read_only=True)
+            read = mailbox.list_read(since=NOON)
+            assert list(read) == [first, second]
+            assert len(read) == 2
+            assert list(mailbox.list_read(since=NOON + timedelta(days=5))) == []
+
     def test_look_up_tells_size_and_time(self, backend: MailboxBackend) -> None:
         zone = NOON + timedelta(hours=3, seconds=7)
         first = backend.deliver(message("a"), received_at=NOON)
@@ -182,16 +202,29 @@ class MailboxContract:
             backend.expunge(keys[1])
             assert [m.key for m in mailbox.fetch([*keys, NOWHERE])] == [keys[0], keys[2]]
             assert list(mailbox.fetch([keys[1]])) == []
-            assert mailbox.fetch_header(keys[1]) is None
+            assert [m.key for m in mailbox.fetch_headers([keys[1], keys[2]])] == [keys[2]]
 
-    def test_fetch_header(self, backend: MailboxBackend) -> None:
-        key = backend.deliver(message("header"))
+    def test_fetch_headers(self, backend: MailboxBackend) -> None:
+        raws = [message("first", "not this " * 5000), message("second"), b"Subject: no body\r\n\r\n"]
+        keys = [backend.deliver(raw) for raw in raws]
+        asked = [keys[2], NOWHERE, keys[0], keys[1]]
         with backend.open_mailbox() as mailbox:
             mailbox.open()
-            header = mailbox.fetch_header(key)
-        assert header is not None
-        assert header.raw == message("header").partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-        assert not backend.contents()[0].seen
+            headers = list(mailbox.fetch_headers(asked))
+        assert [m.key for m in headers] == [keys[2], keys[0], keys[1]]
+        heads = [raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n" for raw in raws]
+        assert [m.raw for m in headers] == [heads[2], heads[0], heads[1]]
+        assert not any(m.seen for m in backend.contents())
+
+    def test_fetch_headers_of_many(self, backend: MailboxBackend) -> None:
+        keys = [backend.deliver(message(str(n))) for n in range(230)]
+        with backend.open_mailbox() as mailbox:
+            mailbox.open(read_only=True)
+            headers = list(mailbox.fetch_headers(keys))
+        assert [m.key for m in headers] == keys
+        assert [m.raw for m in headers] == [
+            message(str(n)).partition(b"\r\n\r\n")[0] + b"\r\n\r\n" for n in range(230)
+        ]
 
     def test_still_in_inbox_by_presence(self, backend: MailboxBackend) -> None:
         keys = [backend.deliver(message(str(n))) for n in range(4)]
@@ -202,6 +235,80 @@ class MailboxContract:
             backend.expunge(keys[1])
             backend.take_away(keys[2], "Archive")
             assert mailbox.still_in_inbox([*keys, NOWHERE]) == {keys[0], keys[3]}
+
+    # Waiting.
+
+    def test_no_news(self, backend: MailboxBackend) -> None:
+        """What was there when the inbox was opened is none."""
+        backend.deliver(message())
+        with backend.open_mailbox() as mailbox:
+            mailbox.open(read_only=True)
+            started = time.monotonic()
+            assert mailbox.wait_for_news(0.5, stop=_never) is False
+            assert 0.5 <= time.monotonic() - started < 5.5
+            assert mailbox.wait_for_news(0, stop=_never) is False
+            assert len(mailbox.list_unread()) == 1
+
+    def test_news_ends_the_wait(self, backend: MailboxBackend) -> None:
+        with backend.open_mailbox() as mailbox:
+            mailbox.open(read_only=True)
+            for subject in ("one", "two"):
+                delivery = threading.Timer(0.3, backend.deliver, [message(subject)])
+                delivery.start()
+                started = time.monotonic()
+                assert mailbox.wait_for_news(60, stop=_never) is True
+                assert time.monotonic() - started < 20
+                delivery.join()
+            assert mailbox.wait_for_news(0.3, stop=_never) is False
+        assert [m.seen for m in backend.contents()] == [False, False]
+
+    def test_news_between_opening_and_waiting(self, backend: MailboxBackend) -> None:
+        with backend.open_mailbox() as mailbox:
+            mailbox.open(read_only=True)
+            for subject in ("one", "two"):
+                backend.deliver(message(subject))
+                assert mailbox.wait_for_news(60, stop=_never) is True
+            assert mailbox.wait_for_news(0.3, stop=_never) is False
+
+    def test_news_while_others_leave(self, backend: MailboxBackend) -> None:
+        """As many messages as before, but another one."""
+        backend.create("Archive")
+        key = backend.deliver(message("first"))
+        with backend.open_mailbox() as mailbox:
+            mailbox.open(read_only=True)
+            for subject in ("second", "third"):
+                backend.take_away(key, "Archive")
+                key = backend.deliver(message(subject))
+                assert mailbox.wait_for_news(60, stop=_never) is True
+            backend.take_away(key, "Archive")
+            assert mailbox.wait_for_news(0.5, stop=_never) is False
+
+    def test_the_wait_is_stopped(self, backend: MailboxBackend) -> None:
+        stop = threading.Event()
+        with backend.open_mailbox() as mailbox:
+            mailbox.open(read_only=True)
+            threading.Timer(0.3, stop.set).start()
+            started = time.monotonic()
+            assert mailbox.wait_for_news(60, stop=stop.is_set) is False
+            assert time.monotonic() - started < 20
+            assert list(mailbox.list_unread()) == []
+
+    def test_the_wait_is_cut(self, backend: MailboxBackend) -> None:
+        """Unlike a stop it costs the session."""
+        with backend.open_mailbox() as mailbox:
+            mailbox.open(read_only=True)
+            threading.Timer(0.3, mailbox.abort).start()
+            started = time.monotonic()
+            with pytest.raises(ConnectionFailed):
+                mailbox.wait_for_news(60, stop=_never)
+            assert time.monotonic() - started < 20
+            with pytest.raises(ConnectionFailed):
+                mailbox.list_unread()
+
+    def test_no_wait_when_closed(self, backend: MailboxBackend) -> None:
+        mailbox = backend.open_mailbox()
+        with pytest.raises(ConnectionFailed):
+            mailbox.wait_for_news(60, stop=_never)
 
     # Changing.
 
@@ -223,6 +330,27 @@ class MailboxContract:
             ignored = mailbox.find_subfolder(archive.path, "Ignored")
             assert not ignored.exists
         assert backend.folders() == {"INBOX"}
+
+    def test_another_folder_is_listed_without_changing_it(self, backend: MailboxBackend) -> None:
+        with backend.open_mailbox() as mailbox:
+            mailbox.open()
+            archive = mailbox.find_archive()
+            mailbox.create_folder(archive.path)
+            keys = [backend.deliver(message(str(n)), received_at=NOON) for n in range(2)]
+            mailbox.move(keys, archive.path)
+        with backend.open_mailbox() as mailbox:
+            mailbox.open(read_only=True)
+            listed = mailbox.list_folder(archive.path)
+            assert len(listed) == len(keys)
+            assert [found.received_at for found in mailbox.look_up(listed)] == [NOON, NOON]
+            assert b"Subject: 0" in next(mailbox.fetch_headers(listed)).raw
+            assert len(mailbox.list_folder(archive.path, since=NOON + timedelta(days=3))) == 0
+            with pytest.raises(FolderRefused):
+                mailbox.mark_read(listed)
+        with backend.open_mailbox() as mailbox:
+            mailbox.open(read_only=True)
+            with pytest.raises(FolderRefused):
+                mailbox.list_folder("No such folder")
 
     def test_folders_are_made_once(self, backend: MailboxBackend) -> None:
         with backend.open_mailbox() as mailbox:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,13 +14,13 @@ import pytest
 
 from tests.mailserver.contract import message
 from tests.rig.certificates import Authority
-from tests.rig.dovecot import DovecotMailbox
+from tests.rig.dovecot import DovecotMailbox, DovecotServer
 from tests.rig.proxy import Plan, Proxy
 from tests.rig.scripted import Peer, ScriptedServer, imap, smtp
 from tests.rig.smtp import SmtpServer
 from webapp.mailserver import diagnosis
-from webapp.mailserver.base import MailProtocol, ServerSettings, TlsMode
-from webapp.mailserver.diagnosis import StageState, diagnose
+from webapp.mailserver.base import Mailbox, MailProtocol, ServerSettings, TlsMode
+from webapp.mailserver.diagnosis import Foreseen, StageState, diagnose
 from webapp.mailserver.errors import AddressRefused, InvalidSettings, ServerTimeout, Stage
 
 
@@ -65,13 +67,14 @@ def test_imap_passes_and_changes_nothing(mailbox: DovecotMailbox, tls_mode: TlsM
     }
     if tls_mode is not TlsMode.NONE:
         assert re.fullmatch(
-            r"TLS 1\.3 \(\w+\), certificate for localhost from .+, valid until \d+ \w{3} \d{4} \(\d+ days\)",
+            r"TLS 1\.3 \(\w+\), certificate for localhost \(also 127\.0\.0\.1, ::1\) from .+, "
+            r"valid until \d+ \w{3} \d{4} \(\d+ days\)",
             facts[Stage.TLS],
         )
     assert facts[Stage.GREETING].startswith("Dovecot (Debian) ready. · ")
     assert facts[Stage.SIGN_IN] == "signed in (PLAIN)"
     assert facts[Stage.INBOX] == "3 messages, 2 unread"
-    assert facts[Stage.MOVE] == "the server can move messages"
+    assert facts[Stage.MOVE] == "the server can move messages (MOVE) and tells when mail comes (IDLE)"
     assert facts[Stage.ARCHIVE] == 'folder "Archive" will be created'
     assert mailbox.contents() == before
     assert mailbox.folders() == {"INBOX"}
@@ -142,7 +145,8 @@ def test_smtp_passes_and_sends_nothing(start_smtp: Callable[..., SmtpServer], tl
     expected = {Stage.TLS: StageState.WARNING} if tls_mode is TlsMode.NONE else {}
     assert [r.state for r in results] == [expected.get(r.stage, StageState.OK) for r in results]
     facts = {r.stage: r.fact for r in results}
-    assert "SIZE 2000000" in facts[Stage.GREETING]
+    assert "messages up to 2 MB (SIZE), AUTH " in facts[Stage.GREETING]
+    assert "PLAIN" in facts[Stage.GREETING]
     assert facts[Stage.SIGN_IN] == "signed in (PLAIN)"
     assert facts[Stage.FROM] == "may send as desk@example.com"
     assert server.messages == []
@@ -244,6 +248,132 @@ def test_cancelling_ends_a_silent_step_at_once() -> None:
     assert states[-3:] == [StageState.SKIPPED] * 3
 
 
+def test_cancelling_ends_the_second_look_at_a_certificate(authority: Authority) -> None:
+    """The refused certificate is read over a connection of its own, and there the server keeps silent."""
+    cancelled = threading.Event()
+    context = authority.self_signed.server_context()
+
+    def once(peer: Peer) -> None:
+        if peer.server.connections == 1:
+            peer.start_tls()
+        peer.hang()
+
+    with ScriptedServer(once, tls=context) as server:
+        settings = settings_for(server.port, tls_mode=TlsMode.IMPLICIT, timeout=30.0)
+        timer = threading.Timer(0.6, cancelled.set)
+        started = time.monotonic()
+        timer.start()
+        results = list(diagnose(settings, cancelled=cancelled.is_set))
+        timer.join()
+    assert 0.5 < time.monotonic() - started < 1.5
+    assert server.connections == 2
+    assert results[-1].state is StageState.SKIPPED
+
+
+@pytest.mark.parametrize("silent", ["dns", "connect", "tls", "greeting", "sign_in", "inbox", "probe"])
+def test_cancelling_ends_every_phase_at_once(
+    monkeypatch: pytest.MonkeyPatch, black_hole: int, silent: str
+) -> None:
+    """A name server, a port, a handshake, a greeting or a command that never answers."""
+    answers: dict[str, Any] = {"sign_in": {"AUTHENTICATE": None}, "inbox": {"EXAMINE": None}}
+    script = Peer.hang if silent in ("tls", "greeting", "probe") else imap(answers.get(silent))
+    if silent == "dns":
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **how: time.sleep(5))
+    cancelled = threading.Event()
+    tls_mode = TlsMode.IMPLICIT if silent == "tls" else TlsMode.NONE
+    timeout = 0.2 if silent == "probe" else 30.0
+    with ScriptedServer(script) as server:
+        if silent == "probe":  # the greeting timed out, and whether the port speaks TLS is being asked
+            monkeypatch.setattr(diagnosis, "_probe", _slow_probe(diagnosis._probe))
+        port = black_hole if silent == "connect" else server.port
+        settings = settings_for(port, host="127.0.0.1", tls_mode=tls_mode, timeout=timeout)
+        timer = threading.Timer(0.6, cancelled.set)
+        started = time.monotonic()
+        timer.start()
+        results = list(diagnose(settings, cancelled=cancelled.is_set))
+        took = time.monotonic() - started
+        timer.join()
+    assert 0.5 < took < 1.5
+    assert StageState.FAILED not in [r.state for r in results]
+    assert results[-1].state is StageState.SKIPPED
+
+
+def _slow_probe(probe: Callable[..., bool]) -> Callable[..., bool]:
+    def ask(port: int, checks: Any, canceller: Any, *, verify: bool) -> bool:
+        object.__setattr__(checks, "settings", dataclasses.replace(checks.settings, timeout=30.0))
+        return probe(port, checks, canceller, verify=verify)
+
+    return ask
+
+
+# What will happen.
+
+COUNTED: dict[str, Any] = {"STATUS": ["* STATUS INBOX (UNSEEN 1)", "{tag} OK done"]}
+
+
+def _foreseen(mailbox: Mailbox) -> Foreseen:
+    unread = mailbox.list_unread()
+    return Foreseen(f"{len(unread)} unread", {"ticket": len(unread)}, len(unread), len(unread))
+
+
+@pytest.mark.dovecot
+def test_what_will_happen_is_the_last_stage(mailbox: DovecotMailbox) -> None:
+    mailbox.deliver(message())
+    before = mailbox.contents()
+    *others, last = diagnose(mailbox.settings(), foresee=_foreseen)
+    assert [last.stage, last.label, last.state] == [Stage.FORESEE, "What will happen", StageState.OK]
+    assert last.detail == Foreseen("1 unread", {"ticket": 1}, 1, 1)
+    assert [r.fact for r in others if r.stage is Stage.INBOX] == ["1 message, 1 unread"]
+    assert mailbox.contents() == before
+
+
+def test_a_look_that_breaks_spoils_only_its_own_stage(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(mailbox: Mailbox) -> Foreseen:
+        raise RuntimeError("database is locked")
+
+    with ScriptedServer(imap()) as server:
+        *others, last = diagnose(settings_for(server.port), foresee=broken)
+    assert (last.stage, last.state) == (Stage.FORESEE, StageState.WARNING)
+    assert last.fact == "could not be worked out; the log has the details"
+    assert StageState.FAILED not in {r.state for r in others}
+    assert "database is locked" in caplog.text
+
+
+def test_a_server_that_hangs_up_while_it_is_looked_at() -> None:
+    with ScriptedServer(imap(COUNTED | {"UID SEARCH": lambda peer, command: peer.reset()})) as server:
+        *others, last = diagnose(settings_for(server.port), foresee=_foreseen)
+    assert (last.stage, last.state) == (Stage.FORESEE, StageState.FAILED)
+    assert last.remedy is not None
+    assert last.remedy.sentence.startswith("Inbox: the server ended the connection.")
+    assert StageState.FAILED not in {r.state for r in others}
+
+
+def test_a_look_that_takes_the_whole_time_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "LONGEST_SECONDS", 1.0)
+    with ScriptedServer(imap(COUNTED | {"UID SEARCH": None})) as server:
+        *_, last = diagnose(settings_for(server.port), foresee=_foreseen)
+    assert (last.stage, last.state) == (Stage.FORESEE, StageState.WARNING)
+    assert last.fact == "not looked at: the time for this test is over"
+
+
+@pytest.mark.dovecot
+def test_the_archive_by_its_real_name(start_dovecot: Callable[..., DovecotServer]) -> None:
+    mailbox = start_dovecot(prefix="INBOX.", separator=".").mailbox()
+    facts = {r.stage: r.fact for r in diagnose(mailbox.settings(archive_folder="Done"))}
+    assert facts[Stage.ARCHIVE] == 'folder "Done" will be created as "INBOX.Done"'
+
+
+def test_microsoft_takes_passwords_to_send_for_a_month_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **how: here)
+    with ScriptedServer(smtp()) as server:
+        settings = settings_for(server.port, protocol=MailProtocol.SMTP, host="smtp.office365.com")
+        results = {r.stage: r for r in diagnose(settings)}
+    assert results[Stage.SIGN_IN].state is StageState.WARNING
+    assert "off by default at the end of December 2026" in results[Stage.SIGN_IN].fact
+    assert results[Stage.FROM].state is StageState.OK
+
+
 def test_leaving_early_closes_the_connection() -> None:
     with ScriptedServer(imap()) as server:
         running = diagnose(settings_for(server.port))
@@ -253,3 +383,17 @@ def test_leaving_early_closes_the_connection() -> None:
         running.close()  # type: ignore[attr-defined]
         time.sleep(0.1)
     assert b"LOGOUT" in server.received
+
+
+def test_a_connection_opened_too_late_is_aborted_at_once() -> None:
+    aborted = threading.Event()
+
+    class Late:
+        def abort(self) -> None:
+            aborted.set()
+
+    canceller = diagnosis._Canceller(lambda: True)
+    canceller._thread.join(2)
+    canceller.watch(Late())
+    canceller.end()
+    assert aborted.is_set()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 
 import pytest
@@ -11,13 +11,15 @@ from tests.mailserver.contract import MailboxBackend, MailboxContract, State, me
 from tests.rig.dovecot import DovecotMailbox, DovecotServer
 from tests.rig.fixtures import DovecotStarter
 from tests.rig.proxy import Plan, Proxy, without_move
-from webapp.mailserver.base import Mailbox, TlsMode
+from webapp.mailserver.base import Mailbox, ServerSettings, TlsMode
 from webapp.mailserver.connect import open_mailbox
 from webapp.mailserver.errors import (
     AuthenticationFailed,
     FolderRefused,
     MoveNotSupported,
+    QuotaExceeded,
     Stage,
+    StartTlsNotOffered,
 )
 from webapp.mailserver.imap import ImapMailbox
 
@@ -213,3 +215,133 @@ def test_mail_delivered_by_lmtp(mailbox: DovecotMailbox) -> None:
         (fetched,) = imap.fetch(imap.list_unread())
     assert fetched.raw.endswith(message("lmtp"))
     assert fetched.raw.startswith(b"Return-Path: <someone@example.net>")
+
+
+# Messages that others take away while they are being moved.
+
+
+class Interrupted(ImapMailbox):
+    """Does something between looking what is there and moving it."""
+
+    def __init__(self, settings: ServerSettings, meanwhile: Callable[[], None]) -> None:
+        super().__init__(settings)
+        self._meanwhile: list[Callable[[], None]] = [meanwhile]
+
+    def still_in_inbox(self, keys: Collection[str]) -> frozenset[str]:
+        found = super().still_in_inbox(keys)
+        while self._meanwhile:
+            self._meanwhile.pop()()
+        return found
+
+
+@pytest.mark.parametrize("gone", [0, 1, 3])
+@pytest.mark.parametrize("names_copies", [True, False])
+def test_a_message_vanishes_in_the_moment_it_is_moved(
+    mailbox: DovecotMailbox, gone: int, names_copies: bool
+) -> None:
+    keys = [mailbox.deliver(message(str(n))) for n in range(4)]
+    mailbox.create("Archive")
+    edit = None if names_copies else (lambda octets: octets.replace(b"[COPYUID ", b"[XOPYUID "))
+    with Proxy(mailbox.server.port, Plan(edit=edit)) as proxy:
+        settings = mailbox.settings(TlsMode.NONE, port=proxy.port)
+        with Interrupted(settings, lambda: mailbox.expunge(keys[gone])) as imap:
+            imap.open()
+            result = imap.move(keys, "Archive")
+    assert result.vanished == {keys[gone]}
+    assert result.moved == set(keys) - {keys[gone]}
+    assert len(mailbox.contents("Archive")) == 3
+    assert mailbox.contents() == []
+
+
+def test_all_vanish_in_the_moment_they_are_moved(mailbox: DovecotMailbox) -> None:
+    keys = [mailbox.deliver(message(str(n))) for n in range(3)]
+    mailbox.create("Archive")
+
+    def meanwhile() -> None:
+        for key in keys:
+            mailbox.expunge(key)
+
+    with Interrupted(mailbox.settings(), meanwhile) as imap:
+        imap.open()
+        result = imap.move(keys, "Archive")
+    assert (result.moved, result.vanished) == (frozenset(), frozenset(keys))
+    assert mailbox.contents("Archive") == []
+
+
+# The archive between two runs.
+
+
+def test_an_archive_that_was_renamed_is_made_again(mailbox: DovecotMailbox) -> None:
+    """Its old messages stay under the new name; nothing is moved there any more."""
+    keys = [mailbox.deliver(message(str(n))) for n in range(3)]
+    settings = mailbox.settings(archive_folder="Ärchiv & Söhne")
+    with ImapMailbox(settings) as imap:
+        imap.open()
+        path = imap.find_archive().path
+        assert imap.move([keys[0]], path).moved == {keys[0]}
+        mailbox.rename(path, "Old")
+        assert imap.move([keys[1]], path).moved == {keys[1]}  # within one run
+    mailbox.delete(path)
+    with ImapMailbox(settings) as imap:
+        imap.open()
+        assert not imap.find_archive().exists
+        assert imap.move([keys[2]], path).moved == {keys[2]}
+    assert [m.raw for m in mailbox.contents("Old")] == [message("0")]
+    assert [m.raw for m in mailbox.contents(path)] == [message("2")]
+
+
+@pytest.fixture
+def with_own_quota(start_dovecot: DovecotStarter) -> DovecotMailbox:
+    """Everything below "Full/" holds one message: a quota root of its own, or MOVE would not be counted."""
+    return start_dovecot(
+        extra="""
+        mail_plugins = quota
+        namespace full {
+          prefix = Full/
+          separator = /
+          location = maildir:~/Full
+        }
+        plugin {
+          quota = maildir:Inbox:ns=
+          quota2 = maildir:Archive:ns=Full/
+          quota2_rule = *:messages=1
+        }
+        """
+    ).mailbox()
+
+
+def test_an_archive_that_is_full(with_own_quota: DovecotMailbox) -> None:
+    mailbox = with_own_quota
+    keys = [mailbox.deliver(message(str(n))) for n in range(2)]
+    mailbox.create("Full/Done")
+    old = mailbox.deliver(message("old"), folder="Full/Done")
+    settings = mailbox.settings(archive_folder="Full/Done")
+    with ImapMailbox(settings) as imap:
+        imap.open()
+        archive = imap.find_archive()
+        with pytest.raises(QuotaExceeded) as caught:
+            imap.move(keys, archive.path)
+    assert caught.value.stage is Stage.MOVE
+    assert caught.value.server_said.startswith("[OVERQUOTA]")
+    assert not caught.value.permanent
+    assert [m.seen for m in mailbox.contents()] == [False, False]
+    assert len(mailbox.contents("Full/Done")) == 1
+    mailbox.expunge(old, "Full/Done")
+    with ImapMailbox(settings) as imap:
+        imap.open()
+        assert imap.move([keys[0]], archive.path).moved == {keys[0]}
+    assert [m.raw for m in mailbox.contents("Full/Done")] == [message("0")]
+
+
+def test_a_stripped_starttls_ends_it(mailbox: DovecotMailbox) -> None:
+    """Somebody on the way takes STARTTLS out of what a real server offers."""
+    plan = Plan(edit=lambda octets: octets.replace(b" STARTTLS", b" XTARTTLS"))
+    with Proxy(mailbox.server.port, plan) as proxy:
+        with (
+            ImapMailbox(mailbox.settings(TlsMode.STARTTLS, port=proxy.port)) as imap,
+            pytest.raises(StartTlsNotOffered),
+        ):
+            imap.open()
+        sent = bytes(proxy.from_client)
+    assert mailbox.user.encode() not in sent
+    assert not any(word in sent.upper() for word in (b"LOGIN", b"AUTHENTICATE", b"STARTTLS"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from tests.rig.certificates import Authority
 from tests.rig.dovecot import DovecotMailbox
 from tests.rig.proxy import Plan, Proxy
 from tests.rig.scripted import Peer, imap
+from tests.rig.silence import nobody_answers
 from webapp.mailserver.base import TlsMode
 from webapp.mailserver.errors import ConnectionFailed, MailServerError, ServerTimeout, Stage
 from webapp.mailserver.imap import ImapMailbox
@@ -47,20 +47,8 @@ def _poll(mailbox: ImapMailbox) -> None:
 
 
 def test_nobody_answers_the_connection() -> None:
-    """A listener whose queue is full drops further connections, as a firewall does."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        port = listener.getsockname()[1]
-        held = [socket.socket() for _ in range(3)]
-        for sock in held:
-            sock.setblocking(False)
-            sock.connect_ex(("127.0.0.1", port))
-        time.sleep(0.1)
-        with takes(TIMEOUT), pytest.raises(ServerTimeout) as caught:
-            ImapMailbox(settings(port, host="127.0.0.1", timeout=TIMEOUT)).open()
-        for sock in held:
-            sock.close()
+    with nobody_answers() as port, takes(TIMEOUT), pytest.raises(ServerTimeout) as caught:
+        ImapMailbox(settings(port, host="127.0.0.1", timeout=TIMEOUT)).open()
     assert caught.value.stage is Stage.CONNECT
 
 
@@ -102,6 +90,46 @@ def test_silence_after_a_command(silent: str, stage: Stage) -> None:
     assert caught.value.stage is stage
     with pytest.raises(ConnectionFailed):
         mailbox.list_unread()
+
+
+def _drips(peer: Peer, command: str) -> None:
+    peer.drip(b"* OK wait a little\r\n", 0.05)
+
+
+@pytest.mark.parametrize(
+    ("dripping", "stage"),
+    [
+        ("CAPABILITY", Stage.GREETING),
+        ("AUTHENTICATE", Stage.SIGN_IN),
+        ("SELECT", Stage.INBOX),
+        ("LIST", Stage.ARCHIVE),
+        ("UID FETCH", Stage.FETCH),
+    ],
+)
+def test_a_drip_after_a_command(dripping: str, stage: Stage) -> None:
+    with (
+        against(imap({dripping: _drips}), timeout=TIMEOUT) as (_, mailbox),
+        takes(TIMEOUT),
+        pytest.raises(ServerTimeout) as caught,
+    ):
+        _poll(mailbox)
+    assert caught.value.stage is stage
+
+
+@pytest.mark.parametrize("drips", [True, False])
+def test_no_answer_to_starttls(authority: Authority, drips: bool) -> None:
+    script = imap({"STARTTLS": _drips if drips else None}, capabilities="IMAP4rev1 STARTTLS AUTH=PLAIN MOVE")
+    with (
+        against(script, tls_mode=TlsMode.STARTTLS, timeout=TIMEOUT, ca_file=str(authority.ca_file)) as (
+            server,
+            mailbox,
+        ),
+        takes(TIMEOUT),
+        pytest.raises(ServerTimeout) as caught,
+    ):
+        mailbox.open()
+    assert caught.value.stage is Stage.TLS
+    assert b"AUTHENTICATE" not in server.received
 
 
 def test_silence_after_starttls(authority: Authority) -> None:

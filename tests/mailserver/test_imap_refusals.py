@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.mailserver.imap_settings import against
 from tests.rig.scripted import Peer, imap, literal
 from webapp.mailserver import imap as imap_module
+from webapp.mailserver.base import UNKNOWN_TIME, MoveResult, RemoteMessage
 from webapp.mailserver.errors import (
     ConnectionFailed,
     FolderRefused,
@@ -65,6 +67,27 @@ def test_a_large_inbox_is_searched_in_windows_from_above(monkeypatch: pytest.Mon
         unread = mailbox.list_unread(since=datetime(2026, 3, 1, 0, 30, tzinfo=UTC))
     assert asked == ["9:12", "5:8", "1:4"]
     assert [int(key) for key in unread] == uids
+
+
+def test_a_million_unread_messages_take_little_memory() -> None:
+    """4 octets a message and one window's answer at a time, where one list of all answers takes 90 MB."""
+    million = 1_000_000
+
+    def search(peer: Peer, command: str) -> None:
+        tag, _, _, window, *_ = command.split(" ")
+        low, high = map(int, window.split(":"))
+        peer.say("* SEARCH " + " ".join(str(2 * n) for n in range(low, high + 1)), f"{tag} OK done")
+
+    select = [f"* {million} EXISTS", "* OK [UIDVALIDITY 7] ok", "{tag} OK [READ-WRITE] x"]
+    with against(imap({"SELECT": select, "UID SEARCH": search})) as (server, mailbox):
+        mailbox.open()
+        tracemalloc.start()
+        unread = mailbox.list_unread()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert server.received.count(b"UID SEARCH") == 200
+    assert (len(unread), unread[0], unread[-1]) == (million, "2", str(2 * million))
+    assert peak < 30_000_000
 
 
 def test_since_asks_for_a_day_earlier() -> None:
@@ -128,15 +151,81 @@ def test_a_message_that_cannot_be_read_just_now() -> None:
             list(mailbox.fetch(["7"]))
 
 
-def test_a_time_of_receipt_that_is_none() -> None:
-    answer = ['* 1 FETCH (UID 7 RFC822.SIZE 5 INTERNALDATE "never")', "{tag} OK done"]
+@pytest.mark.parametrize(
+    "internaldate",
+    [
+        '"never"',
+        "NIL",
+        "7",
+        '""',
+        "(a b)",
+        '"31-Dec-9999 23:59:59 -1400"',
+        '"01-Jan-0000 00:00:00 +0000"',
+        '"31-Feb-2026 10:00:00 +0000"',
+        '"24-Nov-2026 10:00:00 +9999"',
+        '"24-Nov-26 10:00:00 +0000"',
+    ],
+)
+def test_a_time_of_receipt_that_cannot_be_read(internaldate: str) -> None:
+    """It is the same in every run, and no cut-off leaves the message behind."""
+    answer = [f"* 1 FETCH (UID 7 RFC822.SIZE 5 INTERNALDATE {internaldate})", "{tag} OK done"]
+    with against(imap({"UID FETCH": answer})) as (_, mailbox):
+        mailbox.open()
+        assert mailbox.look_up(["7"]) == [RemoteMessage("7", 5, UNKNOWN_TIME)]
+
+
+def test_a_time_of_receipt_long_ago_is_believed() -> None:
+    answer = ['* 1 FETCH (UID 7 RFC822.SIZE 5 INTERNALDATE " 1-Jan-1970 01:00:00 +0100")', "{tag} OK done"]
     with against(imap({"UID FETCH": answer})) as (_, mailbox):
         mailbox.open()
         (found,) = mailbox.look_up(["7"])
     assert found.received_at == datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(("told", "size"), [("NIL", 0), ("many", 0), ("12", 12)])
+def test_a_size_that_is_none(told: str, size: int) -> None:
+    """Sizes only budget the batches: such a message is not passed over."""
+    answer = [
+        f'* 1 FETCH (UID 7 RFC822.SIZE {told} INTERNALDATE "24-Nov-2026 10:00:00 +0000")',
+        "* 2 FETCH (UID 8 FLAGS (\\Seen))",
+        "{tag} OK done",
+    ]
+    with against(imap({"UID FETCH": answer})) as (_, mailbox):
+        mailbox.open()
+        found = mailbox.look_up(["7", "8"])
+    assert found == [RemoteMessage("7", size, datetime(2026, 11, 24, 10, tzinfo=UTC))]
+
+
 # Moving.
+
+
+@pytest.mark.parametrize(
+    ("answer", "left", "moved", "vanished"),
+    [
+        (["* OK [COPYUID 1 7,9 1:2] x", "* 1 EXPUNGE", "* 1 EXPUNGE"], "", {"7", "9"}, {"8"}),
+        (["* OK [COPYUID 1 7 1] x", "* 1 EXPUNGE"], "8", {"7"}, {"9"}),
+        (["* 1 EXPUNGE"] * 3, "", {"7", "8", "9"}, set()),
+        (["* 1 EXPUNGE"] * 2, "8", {"7", "9"}, set()),
+        ([], "", set(), {"7", "8", "9"}),  # nothing left the inbox by this MOVE
+        ([], "7:9", set(), set()),
+        (["* OK [COPYUID 1 7,55 1:2] x", "* 1 EXPUNGE"], "", {"7"}, {"8", "9"}),
+    ],
+)
+def test_what_became_of_each(answer: list[str], left: str, moved: set[str], vanished: set[str]) -> None:
+    """With and without the server's word on what it moved (COPYUID)."""
+    present = ["7 8 9"]
+
+    def search(peer: Peer, command: str) -> None:
+        peer.say(f"* SEARCH {present[-1]}", f"{command.split(' ')[0]} OK done")
+
+    def move(peer: Peer, command: str) -> None:
+        present.append(left.replace("7:9", "7 8 9"))
+        peer.say(*answer, f"{command.split(' ')[0]} OK done")
+
+    with against(imap({"UID MOVE": move, "UID SEARCH": search})) as (_, mailbox):
+        mailbox.open()
+        result = mailbox.move(["7", "8", "9"], "Archive")
+    assert result == MoveResult(frozenset(moved), frozenset(vanished))
 
 
 def test_trycreate_makes_the_folder_once() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from tests.rig.silence import nobody_answers
 from webapp.mailserver import sockets
 from webapp.mailserver.errors import (
     AddressRefused,
@@ -19,6 +21,9 @@ from webapp.mailserver.errors import (
     ServerTimeout,
     Stage,
 )
+from webapp.mailserver.line import Line
+
+Stop = Callable[[], bool]
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, answer: Sequence[str] | Exception) -> None:
@@ -104,6 +109,7 @@ def test_each_address_once(monkeypatch: pytest.MonkeyPatch) -> None:
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
         "2002:a9fe:a9fe::1",
+        "::a9fe:a9fe",
     ],
 )
 def test_never_a_mail_server(address: str) -> None:
@@ -118,6 +124,23 @@ def test_never_a_mail_server(address: str) -> None:
 )
 def test_mail_servers_may_be_anywhere_else(address: str) -> None:
     assert not sockets.is_refused(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::7f00:1",
+        "64:ff9b::7f00:1",
+        "64:ff9b:1::7f00:1",
+        "2002:7f00:1::1",
+    ],
+)
+def test_this_machine_however_it_is_wrapped(address: str) -> None:
+    assert sockets.is_loopback(address)
+    assert not sockets.is_loopback("2001:db8::1")
 
 
 def test_a_name_that_leads_astray(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,10 +166,10 @@ def _nothing_listens() -> int:
 
 
 def test_refused_is_told_before_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    def create_connection(address: tuple[str, int], timeout: float) -> socket.socket:
-        raise TimeoutError if address[0] == "192.0.2.1" else ConnectionRefusedError(111, "refused")
+    def connect_to(address: str, port: int, seconds: float, stop: Stop) -> socket.socket:
+        raise TimeoutError if address == "192.0.2.1" else ConnectionRefusedError(111, "refused")
 
-    monkeypatch.setattr(socket, "create_connection", create_connection)
+    monkeypatch.setattr(sockets, "_connect_to", connect_to)
     with pytest.raises(ConnectionFailed) as caught:
         sockets.connect("host", ["192.0.2.1", "192.0.2.2"], 993, 1)
     assert caught.value.errno == 111
@@ -163,11 +186,68 @@ def test_closed_port() -> None:
 def test_addresses_share_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     shares: list[float] = []
 
-    def create_connection(address: tuple[str, int], timeout: float) -> socket.socket:
-        shares.append(timeout)
+    def connect_to(address: str, port: int, seconds: float, stop: Stop) -> socket.socket:
+        shares.append(seconds)
         raise TimeoutError
 
-    monkeypatch.setattr(socket, "create_connection", create_connection)
+    monkeypatch.setattr(sockets, "_connect_to", connect_to)
     with pytest.raises(ServerTimeout):
         sockets.connect("host", ["192.0.2.1", "192.0.2.2", "192.0.2.3"], 993, 9)
     assert [round(share) for share in shares] == [3, 4, 9]
+
+
+def test_silence_ends_with_the_time() -> None:
+    with nobody_answers() as port:
+        started = time.monotonic()
+        with pytest.raises(ServerTimeout) as caught:
+            sockets.connect("host", ["127.0.0.1"], port, 0.5)
+        assert 0.5 <= time.monotonic() - started < 5.5
+    assert caught.value.stage is Stage.CONNECT
+
+
+def test_silence_at_one_address_is_no_end() -> None:
+    """A listener that drops connections at the first address; the second answers within its share."""
+    with nobody_answers() as port, socket.create_server(("127.0.0.2", port)):
+        sock = sockets.connect("host", ["127.0.0.1", "127.0.0.2"], port, 2)
+        assert sock.getpeername()[0] == "127.0.0.2"
+        assert sock.getblocking()
+        sock.close()
+
+
+# Stopping from another thread.
+
+
+def test_a_lookup_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    hang = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **how: hang.wait(60))
+    line = Line("imap.example.com", 993, 60)
+    threading.Timer(0.2, line.abort).start()
+    started = time.monotonic()
+    with pytest.raises(ConnectionFailed) as caught:
+        line.resolve()
+    assert 0.2 <= time.monotonic() - started < 5.2
+    assert caught.value.stage is Stage.DNS
+    hang.set()
+
+
+def test_connecting_is_stopped() -> None:
+    with nobody_answers() as port:
+        line = Line("127.0.0.1", port, 60)
+        threading.Timer(0.2, line.abort).start()
+        started = time.monotonic()
+        with pytest.raises(ConnectionFailed) as caught:
+            line.connect(["127.0.0.1", "127.0.0.2"])
+        assert 0.2 <= time.monotonic() - started < 5.2
+    assert caught.value.stage is Stage.CONNECT
+    assert not line.healthy
+
+
+def test_stopped_before_it_began() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        line = Line("127.0.0.1", server.getsockname()[1], 60)
+        line.abort()
+        with pytest.raises(ConnectionFailed):
+            line.resolve()
+        with pytest.raises(ConnectionFailed):
+            line.connect(["127.0.0.1"])
+        assert not line.healthy

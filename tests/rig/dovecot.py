@@ -258,6 +258,10 @@ class DovecotMailbox:
         with self.inspect() as imap:
             imap.delete(folder)
 
+    def rename(self, folder: str, to: str) -> None:
+        with self.inspect() as imap:
+            imap.rename(folder, to)
+
     def contents(self, folder: str = "INBOX") -> list[MessageState]:
         """Everything in a folder, oldest UID first; reading changes nothing."""
         with self.inspect() as imap:
@@ -298,7 +302,7 @@ class DovecotMailbox:
     @contextlib.contextmanager
     def inspect(self) -> Iterator[Inspector]:
         """One connection for several looks."""
-        imap = imaplib.IMAP4("127.0.0.1", self.server.port, timeout=20)
+        imap = imaplib.IMAP4("127.0.0.1", self.server.port, timeout=150)
         imap.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             imap.authenticate("PLAIN", lambda _: f"\0{self.user}\0{self.password}".encode())

@@ -69,6 +69,9 @@ class Inspector:
     def create(self, folder: str) -> None:
         _ok(self._imap.create(_encoded(folder)))
 
+    def rename(self, folder: str, to: str) -> None:
+        _ok(self._imap.rename(_encoded(folder), _encoded(to)))
+
     def delete(self, folder: str) -> None:
         _ok(self._imap.delete(_encoded(folder)))
 

@@ -181,7 +181,7 @@ def test_the_last_run_is_told(vera: Browser, instance: Instance) -> None:
     assert "Active help@example.com on imap.example.com" in page
     assert re.search(r"Last run \d\d:\d\d , 2\.0 s, 3 messages, 31 older than the specified date", page)
     assert "next run" in page
-    assert "Ignored messages are moved to Archive/Ignored, still unread." in page
+    assert "Ignored messages are moved to the subfolder “Ignored” of “Archive”, still unread." in page
 
 
 def test_ignored_mail_may_stay_in_the_inbox(vera: Browser, instance: Instance) -> None:
@@ -224,7 +224,7 @@ def test_old_failures_are_not_told(vera: Browser, instance: Instance, values: di
 def test_the_banner_is_for_people_signed_in(anonymous: Browser, vera: Browser, instance: Instance) -> None:
     with instance.database.writing() as session:
         make.make_incoming(session)
-        make.make_mailbox(session, failing_since=make.NOW, last_error="Wrong password.")
+        make.make_mailbox(session, failing_since=make.NOW, failures=2, last_error="Wrong password.")
     assert "Wrong password." in vera.get("/tickets").text
     assert "Wrong password." not in anonymous.get("/login").text
 
@@ -322,10 +322,10 @@ def test_one_run_by_button_at_a_time(instance: Instance, monkeypatch: pytest.Mon
         by_button.start(instance)
     go_on.set()
     by_button.wait(10)
-    assert runs == ["button"]
+    assert runs == ["button", "button"]  # the one that went, and one for all who asked meanwhile
     by_button.start(instance)
     by_button.wait(10)
-    assert runs == ["button", "button"]
+    assert runs == ["button"] * 3
 
 
 @pytest.mark.parametrize(
@@ -345,3 +345,27 @@ def test_a_run_by_button_that_fails_is_logged(
     by_button.start(instance)
     by_button.wait(10)
     assert logged in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("archive", "values", "told"),
+    [
+        ("", {}, "the subfolder “Ignored” of the archive folder"),
+        ("Done", {}, "the subfolder “Ignored” of “Done”"),
+        ("", {"folder": "INBOX.Archiv.Ignored"}, "“INBOX.Archiv.Ignored”"),
+        ("Done", {"folder": "INBOX.Done.Ignored"}, "“INBOX.Done.Ignored”"),
+        ("Done", {"folder": "Archive/Ignored"}, "the subfolder “Ignored” of “Done”"),  # changed since
+        ("", {"folder": "", "placement": Placement.LEFT}, "the subfolder “Ignored” of the archive folder"),
+    ],
+)
+def test_the_folder_of_ignored_mail_is_the_one_it_was_moved_to(
+    vera: Browser, instance: Instance, archive: str, values: dict[str, Any], told: str
+) -> None:
+    with instance.database.writing() as session:
+        make.make_incoming(session, archive_folder=archive)
+        mailbox = make.make_mailbox(session)
+        other = make.make_mailbox(session, host="old.example.com")
+        if values:
+            make.make_inbound(session, mailbox, disposition=Disposition.IGNORED, **values)
+        make.make_inbound(session, other, disposition=Disposition.IGNORED, folder="Old/Ignored")
+    assert f"Ignored messages are moved to {told}, still unread." in vera.get("/email-log").text

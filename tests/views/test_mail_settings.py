@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from datetime import UTC, datetime
 
 import pytest
@@ -173,6 +174,94 @@ def test_control_characters_are_refused(alice: Browser, instance: Instance) -> N
     assert saved(instance) is None
 
 
+def test_hints_are_told_while_the_form_is_filled_in(alice: Browser) -> None:
+    asked = {"protocol": "imap", "use_ssl": "true", "tls_mode": "starttls", "port": "993", "host": "a b"}
+    text = alice.get(f"{PAGE}/incoming/hints", query_string=asked, headers=HTMX).text
+    told = re.search(r'id="incoming-tls_mode-hint"[^>]* hx-swap-oob="true">(.*?)</div>', text, re.S)
+    assert told
+    assert "Port 993 normally uses SSL/TLS." in told[1]
+    assert "Enter only the name" not in text  # that is for when it is saved
+    calm = alice.get(f"{PAGE}/incoming/hints", query_string=asked | {"tls_mode": "implicit"}, headers=HTMX)
+    assert "normally" not in calm.text
+    assert 'id="incoming-tls_mode-hint"' in calm.text  # and takes the old one away
+
+
+def test_without_script_a_provider_is_filled_in_and_the_rest_stays(
+    alice: Browser, instance: Instance
+) -> None:
+    page = alice.get(f"{PAGE}/incoming/edit").text
+    gmail = next(text for text in re.findall(r"<option value='([^']+)'", page) if "imap.gmail.com" in text)
+    answer = post(alice, f"{PAGE}/incoming/fill", INCOMING | {"provider": gmail}, htmx=False)
+    assert 'value="imap.gmail.com"' in answer.text
+    assert 'value="help@example.com"' in answer.text
+    assert "Google needs an app password" in answer.text
+    assert "canary-secret" not in answer.text
+    assert "it is never sent back to the browser" in answer.text
+    assert saved(instance) is None
+
+
+@pytest.mark.parametrize(
+    "nonsense", ["", "{", "[]", '"x"', '{"host": 5}', '{"password": "x"}', '{"version": "9"}']
+)
+def test_nonsense_fills_in_nothing(alice: Browser, nonsense: str) -> None:
+    answer = post(alice, f"{PAGE}/incoming/fill", INCOMING | {"fill": nonsense}, htmx=False)
+    assert answer.status_code == 200
+    assert 'name="version" value="0"' in answer.text
+    assert 'value="imap.example.com"' in answer.text
+
+
+def test_invoice_is_copied_from_outgoing_and_asks_before_it_replaces(
+    alice: Browser, instance: Instance
+) -> None:
+    assert "Copy from Outgoing" not in alice.get(f"{PAGE}/invoice/edit").text
+    post(alice, f"{PAGE}/outgoing", OUTGOING)
+    assert "Copy from Outgoing" in alice.get(f"{PAGE}/invoice/edit").text
+    assert "Copy from Outgoing" not in alice.get(f"{PAGE}/outgoing/edit").text
+    mine = OUTGOING | {"host": "smtp.mine.example", "password": ""}
+    asked = post(alice, f"{PAGE}/invoice/copy", mine, htmx=False)
+    assert "Invoice has settings already. Replace them with those of Outgoing?" in asked.text
+    assert saved(instance, Row.INVOICE) is None
+    done = post(alice, f"{PAGE}/invoice/copy", mine | {"anyway": "true"})
+    assert "smtp.example.com:587" in done.text
+    assert "canary-secret" not in done.text
+    row = saved(instance, Row.INVOICE)
+    assert row is not None
+    assert not row.active
+    assert instance.vault.unseal(row.password_sealed) == "canary-secret"
+
+
+def test_a_row_that_looks_the_same_is_not_sent_again(alice: Browser, instance: Instance) -> None:
+    set_row(instance, host="imap.example.com", username="help@example.com")
+    link = re.search(r'hx-get="([^"]+/incoming\?seen=[^"]+)"', alice.get(PAGE).text)
+    assert link
+    assert alice.get(link[1], headers=HTMX).status_code == 204
+    set_row(instance, port="143")
+    changed = alice.get(link[1], headers=HTMX)
+    assert changed.status_code == 200
+    assert changed.text.lstrip().startswith('<div id="facts-incoming"')
+    assert "autofocus" not in changed.text
+
+
+def test_settings_are_suggested_for_the_address(alice: Browser) -> None:
+    entered = INCOMING | {"host": "", "port": "", "username": "help@gmail.com"}
+    answer = post(alice, f"{PAGE}/incoming/suggest", entered, htmx=False)
+    text = alice.get(answer.location).text
+    while 'http-equiv="refresh"' in text:
+        text = alice.get(answer.location).text
+    assert "Found: imap.gmail.com, port 993, SSL/TLS" in text
+    assert "canary-secret" not in text
+    changes = re.search(r"name=\"fill\" value='([^']+)'", text)
+    assert changes
+    assert json.loads(changes[1])["host"] == "imap.gmail.com"
+
+
+def test_no_settings_are_suggested_for_what_is_no_address(alice: Browser) -> None:
+    text = post(alice, f"{PAGE}/incoming/suggest", INCOMING | {"username": "help"}).text
+    while found := re.search(r'hx-get="([^"]+)"', text):
+        text = alice.get(found[1], headers=HTMX).text
+    assert "Enter one email address, for example help@example.com." in text
+
+
 class TestTheConnectionTest:
     def finish(self, browser: Browser, text: str) -> str:
         while found := re.search(r'hx-get="([^"]+)"', text):
@@ -186,9 +275,80 @@ class TestTheConnectionTest:
         text = self.finish(alice, answer.text)
         assert "Test failed at Connection." in text
         assert "127.0.0.1 is there, but nothing answers on port 1." in text
-        assert 'href="#incoming-port"' in text
+        assert f'href="{PAGE}/incoming/edit#incoming-port"' in text
         assert "canary-secret" not in text
         assert saved(instance) is None
+
+    def test_the_saved_row_is_tested_without_opening_it(self, alice: Browser, instance: Instance) -> None:
+        set_row(instance, host="127.0.0.1", port="1", tls_mode="implicit", username="help@example.com")
+        text = self.finish(alice, post(alice, f"{PAGE}/incoming/test/saved", {}).text)
+        assert "Test failed at Connection." in text
+        assert saved(instance).last_test_passed is False  # type: ignore[union-attr]
+        assert "Last test failed" in alice.get(PAGE).text
+        answer = post(alice, f"{PAGE}/incoming/test/saved", {}, htmx=False)
+        page = alice.get(answer.location).text
+        while 'http-equiv="refresh"' in page:
+            page = alice.get(answer.location).text
+        assert "Test failed at Connection." in page
+
+    def test_a_result_counts_for_the_row_when_just_these_settings_are_saved(
+        self, alice: Browser, instance: Instance
+    ) -> None:
+        entered = INCOMING | {"host": "127.0.0.1", "port": "1"}
+        text = self.finish(alice, post(alice, f"{PAGE}/incoming/test", entered).text)
+        tested = re.search(r'name="tested" value="([^"]+)"', text)
+        assert tested
+        post(alice, f"{PAGE}/incoming", entered | {"tested": tested[1], "password": "another"})
+        assert saved(instance).last_test_passed is None  # type: ignore[union-attr]
+        answer = post(alice, f"{PAGE}/incoming", entered | {"tested": tested[1], "version": "1"})
+        assert saved(instance).last_test_passed is False  # type: ignore[union-attr]
+        assert "saved. The last test failed." in answer.headers["HX-Trigger"]
+
+    def test_the_cure_of_a_failed_test_is_filled_in_and_tested(self, alice: Browser) -> None:
+        fix = json.dumps({"use_ssl": "true", "tls_mode": "starttls", "port": "1"})
+        entered = INCOMING | {"host": "127.0.0.1", "port": "2", "fill": fix}
+        text = self.finish(alice, post(alice, f"{PAGE}/incoming/test", entered).text)
+        assert "127.0.0.1:1" in text
+
+    def test_a_running_test_shows_how_far_it_is_and_is_stopped(self, alice: Browser) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = str(silent.getsockname()[1])
+            entered = INCOMING | {"host": "127.0.0.1", "port": port}
+            answer = post(alice, f"{PAGE}/incoming/test", entered, htmx=False)
+            page = alice.get(answer.location).text
+            assert re.search(r"step \d of 10", page)
+            assert "Testing" in page
+            stop = re.search(r'action="([^"]+/stop)"', page)
+            assert stop
+            back = post(alice, stop[1], {}, htmx=False)
+            assert "The test was stopped." in alice.get(back.location).text
+
+    def test_a_row_that_is_being_tested_says_so(self, alice: Browser, instance: Instance) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            port = str(silent.getsockname()[1])
+            set_row(instance, host="127.0.0.1", port=port, tls_mode="implicit", username="help@example.com")
+            answer = post(alice, f"{PAGE}/incoming/test/saved", {})
+            assert "mail-row-changed" in answer.headers["HX-Trigger"]
+            assert "<span>Testing</span>" in alice.get(PAGE).text
+            stop = re.search(r'action="([^"]+/stop)"', answer.text)
+            assert stop
+            post(alice, stop[1], {})
+        assert "<span>Testing</span>" not in alice.get(PAGE).text
+
+    def test_saving_ends_a_test_that_is_still_running(self, alice: Browser, instance: Instance) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            entered = INCOMING | {"host": "127.0.0.1", "port": str(silent.getsockname()[1])}
+            text = post(alice, f"{PAGE}/incoming/test", entered).text
+            tested = re.search(r'name="tested" value="([^"]+)"', text)
+            assert tested
+            post(alice, f"{PAGE}/incoming", entered | {"tested": tested[1]})
+            text = self.finish(alice, text)
+        assert "The test was stopped." in text
+
+    def test_a_test_message_goes_to_one_address(self, alice: Browser) -> None:
+        answer = post(alice, f"{PAGE}/outgoing/test", OUTGOING | {"send": "true", "send_to": "a, b"})
+        assert answer.status_code == 422
+        assert "Enter one email address, for example anna@example.com." in answer.text
 
     def test_it_is_written_down_who_had_which_server_asked(self, alice: Browser, instance: Instance) -> None:
         post(alice, f"{PAGE}/incoming/test", INCOMING | {"host": "127.0.0.1", "port": "1"})
@@ -199,9 +359,14 @@ class TestTheConnectionTest:
     def test_without_script_the_result_comes_with_the_form(self, alice: Browser) -> None:
         closed = INCOMING | {"host": "127.0.0.1", "port": "1"}
         answer = post(alice, f"{PAGE}/incoming/test", closed, htmx=False)
-        assert "Test failed at Connection." in answer.text
-        assert 'value="127.0.0.1"' in answer.text
-        assert "hx-trigger" not in answer.text
+        assert answer.status_code == 303
+        text = alice.get(answer.location).text
+        while 'http-equiv="refresh"' in text:  # the page asks for itself again until the test has ended
+            text = alice.get(answer.location).text
+        assert "Test failed at Connection." in text
+        assert 'value="127.0.0.1"' in text
+        assert "canary-secret" not in text
+        assert "it is never sent back to the browser" in text
 
     def test_the_seventh_within_a_minute_is_refused(self, alice: Browser) -> None:
         closed = INCOMING | {"host": "127.0.0.1", "port": "1"}
@@ -219,7 +384,7 @@ class TestTheConnectionTest:
         real = INCOMING | where | {"username": server.username, "password": server.password}
         text = self.finish(alice, post(alice, f"{PAGE}/incoming/test", real).text)
         assert "Test passed in" in text
-        assert "1 messages, 1 unread" in text
+        assert "1 message, 1 unread" in text
         assert "will be created" in text
         assert saved(instance) is None
         assert post(alice, f"{PAGE}/incoming", real).status_code == 200

@@ -16,7 +16,7 @@ from tests.views import factories as make
 from tests.views.browser import Browser
 from webapp.desk.directory import read_csv
 from webapp.instance import Instance
-from webapp.models import Audit, Company, User, UserAddress
+from webapp.models import Audit, Company, Ticket, User, UserAddress
 from webapp.views.people_import import MAX_FILE_BYTES
 
 HOSTILE = "<script>alert('x')</script><img src=x onerror=alert(1)>&amp;\"'"
@@ -85,7 +85,9 @@ def test_the_list_tells_everything_about_a_user(vera: Browser, bob: Browser, ins
     assert "/people/new" not in page
     assert "/people/import" not in page
     assert re.search(r'<a href="/people" aria-current="page">(?s:.*?)Users &amp; companies', page)
-    assert 'href="/people/1/edit"' in bob.get("/people").text
+    assert 'href="/people/1"' in page
+    assert 'href="/people/1/edit' in bob.get("/people/1").text
+    assert "/edit" not in vera.get("/people/1").text
     assert "/people/import" not in bob.get("/people").text
 
 
@@ -509,7 +511,10 @@ def test_an_export_imports_as_nothing_new(alice: Browser, bob: Browser) -> None:
     [
         "/people",
         "/people/new",
+        "/people/1",
         "/people/1/edit",
+        "/people/link?email=carl@new.example&q=ann",
+        "/people/1/link?email=carl@new.example",
         "/people/import",
         "/companies",
         "/companies/new",
@@ -523,3 +528,211 @@ def test_every_page_has_one_heading_and_ids_of_its_own(alice: Browser, path: str
     assert len(ids) == len(set(ids))
     labels = set(re.findall(r'<label for="([^"]+)"', page))
     assert labels <= set(ids)
+
+
+# A user's page
+
+
+def test_a_users_page_tells_who_it_is_and_what_they_asked(vera: Browser, instance: Instance) -> None:
+    with instance.database.writing() as session:
+        user = session.get_one(User, 1)
+        user.addresses.append(UserAddress(addr_spec="a@old.example", addr_key="a@old.example", position=1))
+        for number in range(22):
+            make.make_ticket(session, f"question {number}", requester=user, company=user.company)
+        make.make_ticket(session, "somebody else's")
+    page = vera.get("/people/1").text
+    for told in ("Ann Lee", "ann@acme.example", "a@old.example", 'href="/people?company=1">Acme Ltd'):
+        assert told in page
+    assert re.findall(r">(question \d+)<", page) == [f"question {number}" for number in range(21, 1, -1)]
+    assert "The newest 20 of 22." in page
+    assert "Inactive" not in page
+
+
+# Unknown senders: added as a user, or linked to one
+
+
+@pytest.fixture
+def carls_tickets(instance: Instance) -> None:
+    """Three tickets of an address nobody has, written in three ways, and one of somebody else."""
+    with instance.database.writing() as session:
+        for address in ("Carl@new.example", "carl@NEW.example", '"carl"@new.example', "carla@new.example"):
+            make.make_ticket(session, requester_address=address, requester_name="Carl")
+
+
+def requesters(instance: Instance) -> list[tuple[int | None, int | None]]:
+    with instance.database.reading() as session:
+        rows = session.execute(sa.select(Ticket.requester_id, Ticket.company_id).order_by(Ticket.id))
+        return [(row.requester_id, row.company_id) for row in rows]
+
+
+def last_audit(instance: Instance) -> tuple[str, str, dict[str, object]]:
+    with instance.database.reading() as session:
+        row = session.scalars(sa.select(Audit).order_by(Audit.id.desc()).limit(1)).one()
+        return row.action, row.subject, row.detail
+
+
+@pytest.mark.usefixtures("carls_tickets")
+def test_a_sender_who_is_added_gets_the_tickets_of_before(bob: Browser, instance: Instance) -> None:
+    page = bob.get("/people/new?name=Carl&email=carl@new.example&next=/tickets/1").text
+    assert hidden(page)["next"] == "/tickets/1"
+    assert '<a href="/tickets/1" data-cancel>' in page
+    carl = {"name": "Carl Coe", "email": "carl@new.example", "company": "Acme Ltd", "active": "true"}
+    refused = bob.send("/people/new", page="/people/new", **(carl | {"name": "", "next": "/tickets/1"}))
+    assert hidden(refused.text)["next"] == "/tickets/1"
+    answer = bob.send("/people/new", page="/people/new", **carl, next="/tickets/1")
+    assert (answer.status_code, answer.location) == (303, "/tickets/1")
+    page = bob.get("/tickets/1").text
+    assert "Carl Coe added. 3 earlier tickets are theirs now." in page
+    assert '<a href="/people/2">Carl Coe</a>' in page
+    assert "Unknown sender" not in page
+    assert requesters(instance) == [(2, 1)] * 3 + [(None, None)]
+    action, subject, detail = last_audit(instance)
+    assert (action, subject, detail["earlier_tickets"]) == ("user.create", "carl@new.example", 3)
+
+
+@pytest.mark.usefixtures("carls_tickets")
+def test_an_address_is_linked_to_a_user_who_is_there(bob: Browser, instance: Instance) -> None:
+    page = bob.get("/people/link?name=Carl&email=carl@new.example&next=/tickets/1").text
+    assert "Nobody has this name" in page
+    page = bob.get("/people/link?q=lee&email=carl@new.example&next=/tickets/1").text
+    confirmation = "/people/1/link?email=carl@new.example&next=/tickets/1"
+    assert f'href="{html.escape(confirmation)}"' in page
+    page = bob.get(confirmation).text
+    assert "Link to Ann Lee?" in page
+    assert "3 earlier tickets become theirs too, with Acme Ltd as company." in page
+    assert requesters(instance)[0] == (None, None)  # only looked at so far
+    answer = bob.post("/people/1/link", data=hidden(page))
+    assert (answer.status_code, answer.location) == (303, "/tickets/1")
+    page = bob.get("/tickets/1").text
+    assert "carl@new.example is an address of Ann Lee now. 3 earlier tickets are theirs now." in page
+    assert requesters(instance) == [(1, 1)] * 3 + [(None, None)]
+    assert "carl@new.example" in bob.get("/people/1").text
+    detail = {"address": "carl@new.example", "earlier_tickets": 3}
+    assert last_audit(instance) == ("user.link_address", "ann@acme.example", detail)
+    before = counts(instance)
+    again = bob.send("/people/1/link", page="/people", email="carl@new.example")
+    assert (again.status_code, again.location) == (303, "/people/1")
+    assert "was already an address of Ann Lee." in bob.get("/people/1").text
+    assert counts(instance) == before
+    assert "is already an address of" in bob.get("/people/link?email=CARL@new.example").text
+
+
+def test_likely_users_come_first(bob: Browser, instance: Instance) -> None:
+    with instance.database.writing() as session:
+        make.make_user(session, "Carl Coe", "cc@binder.example")
+        make.make_user(session, "Dora", "dora@new.example")
+        make.make_user(session, "Eve", "carl@private.example")
+        make.make_user(session, "Gil", "gil@gmail.com")
+    page = bob.get("/people/link?name=carl+coe&email=carl@new.example").text
+    assert names(page) == ["Carl Coe", "Dora", "Eve"]
+    assert names(bob.get("/people/link?email=someone@gmail.com").text) == []
+    assert "No user matches." in bob.get("/people/link?email=a@b.example&q=zzz").text
+
+
+def test_a_search_gets_the_choices_alone(bob: Browser) -> None:
+    part = bob.get("/people/link?email=carl@new.example&q=ann", headers={"HX-Request": "true"}).text
+    assert names(part) == ["Ann Lee"]
+    assert 'id="link-choices"' in part
+    assert "<html" not in part
+
+
+def test_the_company_of_a_domain_is_proposed(bob: Browser, instance: Instance) -> None:
+    with instance.database.writing() as session:
+        make.make_user(session, "Gil", "gil@gmail.com", session.get(Company, 1))
+        binder = make.make_company(session, "Binder Inc")
+        make.make_user(session, "Two", "two@shared.example", binder)
+        make.make_user(session, "Three", "three@shared.example", session.get(Company, 1))
+        make.make_user(session, "Four", "four@half.example", binder)
+        make.make_user(session, "Five", "five@half.example")
+
+    def proposed(query: str) -> str:
+        found = re.search(r'<input[^>]* id="company"[^>]*>', bob.get(f"/people/new?{query}").text)
+        assert found
+        value = re.search(r'value="([^"]*)"', found[0])
+        return value[1] if value else ""
+
+    assert proposed("email=new@ACME.example") == "Acme Ltd"
+    assert proposed("email=new@acme.example&company=Other") == "Other"
+    strangers = (
+        "new@gmail.com",
+        "x@shared.example",
+        "x@half.example",
+        "x@sub.acme.example",
+        "nonsense",
+        "x@%",
+    )
+    for email in strangers:
+        assert proposed(f"email={email}") == "", email
+
+
+@pytest.mark.parametrize(
+    ("email", "sentence"),
+    [
+        ("zoe@z.example", "belongs to another user, Zoe."),
+        ("BOB@desk.example", "is the address of Bob Best, of this service desk."),
+        ("help@example.com", "is the incoming mailbox"),
+        ("nonsense", "is not an e-mail address"),
+    ],
+)
+def test_an_address_that_cannot_be_linked_is_told_before_and_refused_after(
+    bob: Browser, instance: Instance, email: str, sentence: str
+) -> None:
+    with instance.database.writing() as session:
+        make.make_incoming(session)
+        make.make_user(session, "Zoe", "zoe@z.example")
+    before = counts(instance)
+    page = bob.get(f"/people/1/link?email={email}&next=/email-log").text
+    assert "Not linked." in page
+    assert sentence in html.unescape(page)
+    assert 'action="/people/1/link"' not in page
+    answer = bob.send("/people/1/link", page="/people", email=email, next="/email-log")
+    assert answer.status_code == 422
+    assert sentence in html.unescape(answer.text)
+    assert counts(instance) == before
+    page = bob.get(f"/people/link?email={email}&next=/email-log").text
+    assert "/people/1/link" not in page
+    assert 'href="/email-log">Go back' in page
+
+
+@pytest.mark.usefixtures("carls_tickets")
+def test_linking_to_an_inactive_user_says_what_it_does_not_do(bob: Browser, instance: Instance) -> None:
+    with instance.database.writing() as session:
+        session.get_one(User, 1).active = False
+    page = bob.get("/people/1/link?email=carl@new.example").text
+    assert "Ann Lee is inactive." in page
+    assert re.search(r'<a href="/people" aria-current="page">(?s:.*?)Users &amp; companies', page)
+    assert "earlier ticket" not in page.replace("no earlier ticket", "")
+    assert bob.post("/people/1/link", data=hidden(page)).status_code == 303
+    assert requesters(instance) == [(None, None)] * 4
+    assert "Unknown sender" in bob.get("/tickets/1").text
+
+
+@pytest.mark.parametrize("wanted", ["https://evil.example/", "//evil.example", "/\\evil.example"])
+def test_the_way_back_never_leads_elsewhere(bob: Browser, wanted: str) -> None:
+    query = {"email": "carl@new.example", "next": wanted}
+    for path in ("/people/new", "/people/link", "/people/1/link", "/people/1/edit"):
+        assert re.search(r'href="[^"/]*(//|\\)[^"]*evil', bob.get(path, query_string=query).text) is None
+    answers = (
+        bob.send("/people/new", page="/people/new", **DORA, next=wanted),
+        bob.send("/people/1/link", page="/people", **query),
+    )
+    assert [answer.location for answer in answers] == ["/", "/"]
+
+
+def test_linking_needs_the_role_and_a_token(vera: Browser, bob: Browser, instance: Instance) -> None:
+    before = counts(instance)
+    answer = vera.send("/people/1/link", page="/tickets", email="carl@new.example")
+    assert answer.status_code == 403
+    assert bob.post("/people/1/link", data={"email": "carl@new.example"}).status_code == 400
+    assert bob.send("/people/99/link", page="/people", email="carl@new.example").status_code == 404
+    assert counts(instance) == before
+
+
+@pytest.mark.usefixtures("carls_tickets")
+def test_an_import_says_which_tickets_became_somebodys(alice: Browser, instance: Instance) -> None:
+    preview = upload(alice, HEADER + "carl@new.example,Carl Coe,Acme Ltd,,,\n")
+    assert "3 earlier tickets of unknown senders become theirs." in preview.text
+    assert requesters(instance)[0] == (None, None)
+    assert confirm(alice, preview.text).status_code == 303
+    assert "Earlier tickets that are theirs now: 3." in alice.get("/people").text
+    assert requesters(instance) == [(2, 1)] * 3 + [(None, None)]

@@ -149,7 +149,7 @@ def test_a_ticket_shows_its_conversation_oldest_first(
         )  # fmt: skip
     page = vera.get("/tickets/1").text
     assert "T-1" in page
-    assert "Ann Lee &lt;ann@acme.example&gt;" in page
+    assert '<a href="/people/1">Ann Lee</a> &lt;ann@acme.example&gt;' in page
     assert '<div class="text">It does\n  not print.</div>' in page
     assert 'aria-label="Message from Ann Lee, ' in page
     assert 'aria-label="Internal note by Bob Best, ' in page
@@ -249,6 +249,50 @@ def test_an_unknown_sender_has_a_badge(vera: Browser, instance: Instance) -> Non
     page = vera.get("/tickets/1").text
     assert "Unknown sender" in page
     assert "Carl &lt;carl@new.example&gt;" in page
+
+
+def test_an_unknown_sender_can_be_added_or_linked(bob: Browser, vera: Browser, instance: Instance) -> None:
+    with instance.database.writing() as session:
+        make.make_user(session)
+        make.make_ticket(session, requester_address="carl@new.example", requester_name="Carl")
+        make.make_ticket(session, requester_address=None, requester_name="Nobody")
+    query = "?name=Carl&amp;email=carl@new.example&amp;next=/tickets/1"
+    page = bob.get("/tickets/1").text
+    assert f'href="/people/new{query}"' in page
+    assert f'href="/people/link{query}"' in page
+    for other in (bob.get("/tickets/2").text, vera.get("/tickets/1").text):
+        assert "Unknown sender" in other
+        assert "/people/new" not in other
+        assert "/people/link" not in other
+
+
+@pytest.mark.parametrize(
+    ("active", "words"),
+    [(False, "who is inactive. Set that user active"), (True, "Save that user once more")],
+)
+def test_a_senders_address_that_somebody_has_leads_to_that_user(
+    bob: Browser, instance: Instance, active: bool, words: str
+) -> None:
+    with instance.database.writing() as session:
+        make.make_user(session, "Ann Lee", "ann@acme.example").active = active
+        make.make_ticket(session, requester_address="Ann@ACME.example")
+    page = bob.get("/tickets/1").text
+    assert words in page
+    assert 'href="/people/1/edit?next=/tickets/1"' in page
+    assert "/people/new" not in page
+    form = dict(
+        re.findall(
+            r'name="(fingerprint|next)" value="([^"]*)"', bob.get("/people/1/edit?next=/tickets/1").text
+        )
+    )
+    answer = bob.send(
+        "/people/1/edit", "/people", name="Ann Lee", email="ann@acme.example", active="true", **form
+    )
+    assert (answer.status_code, answer.location) == (303, "/tickets/1")
+    page = bob.get("/tickets/1").text
+    assert "1 earlier ticket is theirs now." in page
+    assert '<a href="/people/1">Ann Lee</a>' in page
+    assert "Unknown sender" not in page
 
 
 def test_a_ticket_of_the_desks_own_people(

@@ -28,6 +28,11 @@ def import_file(file: BinaryIO) -> None:
     click.echo(
         f"Users: {result.created} created, {result.updated} updated, {result.unchanged} unchanged. "
         f"Companies: {len(result.companies)} created."
+        + (
+            f" Earlier tickets that are theirs now: {result.earlier_tickets}."
+            if result.earlier_tickets
+            else ""
+        )
     )
 
 

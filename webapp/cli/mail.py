@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
@@ -19,20 +20,26 @@ from webapp.cli.group import (
     opened,
     read_password,
 )
-from webapp.desk import mail_log, mail_servers, options
+from webapp.cli.mail_archive import check_archive_folder
+from webapp.cli.mail_preview import preview_inbox
+from webapp.cli.mail_replay import replay_messages
+from webapp.cli.mail_suggest import suggest_settings
+from webapp.desk import mail_log, mail_servers
+from webapp.desk.activation import needs_confirmation
 from webapp.desk.addresses import read_addr_spec
+from webapp.desk.connection_tests import sending
 from webapp.desk.mail_form import MODE_LABELS, check, fields_of, hints, texts_of, values_of
+from webapp.desk.mail_servers import Draft
+from webapp.inbound import foresight
 from webapp.inbound.explain import explain_message
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.poll import poll
 from webapp.inbound.runs import Counts, RunReport
 from webapp.instance import Instance
 from webapp.mail import describe
-from webapp.mailserver.base import ServerSettings, TlsMode
+from webapp.mailserver.base import MailProtocol, TlsMode
+from webapp.mailserver.checks import Delivered, Foreseen
 from webapp.mailserver.diagnosis import StageResult, StageState, diagnose
-from webapp.mailserver.errors import MailServerError, Stage
-from webapp.mailserver.remedies import explain
-from webapp.mailserver.remedy import LABELS as STAGE_LABELS
 from webapp.models import MailServer, Row
 
 ROW = click.Choice([row.value for row in Row])
@@ -43,11 +50,22 @@ LABELS = {
 }
 MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL", "skipped": "-   "}
 FRUITLESS_RUNS = 3
+TAKEN = "becomes a ticket at the next run. To see first: servicedesk mail preview."
+TAKES_ALL = (
+    "Every unread message in the inbox becomes a ticket at the next run. To leave old mail alone: "
+    "cutoff_enabled=true cutoff_at=...; to see first: servicedesk mail preview."
+)
 
 
 @click.group()
 def mail() -> None:
     """Mail servers and the email parser."""
+
+
+mail.add_command(preview_inbox)
+mail.add_command(check_archive_folder)
+mail.add_command(replay_messages)
+mail.add_command(suggest_settings)
 
 
 @mail.command("set")
@@ -62,11 +80,18 @@ def set_row(row: str, assignments: tuple[str, ...], password_stdin: bool) -> Non
     password = read_password(True, "Password", confirm=False) if password_stdin else None
     with opened() as instance, instance.database.writing() as session:
         wanted = mail_servers.draft(session, instance.vault, Row(row), changes, password)
+        before = mail_servers.load(session, Row(row))
+        was = values_of(before) if before else None
         stored = mail_servers.save(session, instance.vault, wanted, now=now(), actor="command line")
         saved = _shown(Row(row), stored)
     click.echo(f"{LABELS[Row(row)]} saved: {_summary(saved)}.")
     for sentence in hints(wanted.values).values():
         click.echo(f"Note: {sentence}")
+    takes_more = needs_confirmation(was, wanted.values, last_test_passed=None).step
+    if takes_more and not wanted.values.cutoff_enabled:
+        click.echo(TAKES_ALL)
+    elif takes_more:
+        click.echo(f"Every unread message received since {saved['cutoff_at']} {TAKEN}")
     click.echo(f"Test them with: servicedesk mail test {row}")
 
 
@@ -97,17 +122,20 @@ def test_row(row: str, send_to: str | None, as_json: bool) -> None:
     if send_to is not None:
         send_to = _recipient(Row(row), send_to)
     with opened() as instance:
-        settings, version = _saved_settings(instance, Row(row))
-        stages = _run_stages(settings, quiet=as_json)
-        failed = _remember_test(instance, Row(row), version, stages)
-        sent = None
-        if send_to and failed is None:
-            sent, failed = _send_test(instance, settings, Row(row), send_to)
+        wanted, version = _saved_draft(instance, Row(row))
+        settings = mail_servers.server_settings(wanted, instance.settings)
+        foresee = foresight.foresee(instance, wanted) if settings.protocol is MailProtocol.IMAP else None
+        send = (
+            sending(instance, settings, send_to, row_label=LABELS[Row(row)], now=now()) if send_to else None
+        )
+        results = _run_stages(diagnose(settings, foresee=foresee, send=send), quiet=as_json)
+        failed = _remember_test(instance, Row(row), version, results)
+    delivered = next((r.detail for r in results if isinstance(r.detail, Delivered)), None)
     if as_json:
-        shown = [_stage(stage) for stage in [*stages, *([failed] if failed not in stages else [])] if stage]
-        echo_json({"passed": failed is None, "stages": shown, "message_id": sent})
+        message_id = delivered.message_id if delivered else None
+        echo_json({"passed": failed is None, "stages": list(map(_stage, results)), "message_id": message_id})
     else:
-        _echo_verdict(stages, failed, sent, send_to)
+        _echo_verdict(results, failed, delivered)
     if failed:
         raise SystemExit(1)
 
@@ -185,14 +213,15 @@ def show_log(outcome: str | None, since: str | None, limit: int | None, as_json:
         echo_json(rows)
         return
     table = [
-        (f"{r['received_at']:%Y-%m-%d %H:%M}", r["disposition"], f"T-{r['ticket']}" if r["ticket"] else "-",
+        (r["id"], f"{r['received_at']:%Y-%m-%d %H:%M}", r["disposition"],
+         f"T-{r['ticket']}" if r["ticket"] else "-",
          r["from"] or "-", r["subject"][:60], f"{r['rule']}: {r['saw']}")
         for r in rows
     ]  # fmt: skip
     if not table:
         click.echo("No message matches." if outcome or since else "The parser has not seen any message yet.")
         return
-    echo_table(table, ("received (UTC)", "outcome", "ticket", "from", "subject", "why"))
+    echo_table(table, ("id", "received (UTC)", "outcome", "ticket", "from", "subject", "why"))
 
 
 def _poll_until_drained() -> tuple[Counts, RunReport]:
@@ -258,24 +287,23 @@ def _recipient(row: Row, text: str) -> str:
         raise click.UsageError(str(error)) from error
 
 
-def _saved_settings(instance: Instance, row: Row) -> tuple[ServerSettings, int]:
+def _saved_draft(instance: Instance, row: Row) -> tuple[Draft, int]:
     with instance.database.reading() as session:
         stored = mail_servers.load(session, row)
         if stored is None or not stored.host:
             raise click.ClickException(
                 f"{LABELS[row]} are not set up. Set them up with: servicedesk mail set {row.value} host=..."
             )
-        wanted = mail_servers.stored_draft(instance.vault, stored)
-        return mail_servers.server_settings(wanted, instance.settings), stored.version
+        return mail_servers.stored_draft(instance.vault, stored), stored.version
 
 
-def _run_stages(settings: ServerSettings, *, quiet: bool) -> list[StageResult]:
-    stages = []
-    for stage in diagnose(settings):
-        stages.append(stage)
+def _run_stages(stages: Iterator[StageResult], *, quiet: bool) -> list[StageResult]:
+    results = []
+    for stage in stages:
+        results.append(stage)
         if not quiet:
             echo(f"{MARKS[stage.state]}  {stage.label:<18} {stage.elapsed_ms:>6} ms  {stage.fact}")
-    return stages
+    return results
 
 
 def _stage(stage: StageResult) -> dict[str, Any]:
@@ -284,7 +312,13 @@ def _stage(stage: StageResult) -> dict[str, Any]:
         "elapsed_ms": stage.elapsed_ms, "fact": stage.fact,
     }  # fmt: skip
     if stage.remedy:
-        shown |= {"sentence": stage.remedy.sentence, "cure": stage.remedy.cure, "field": stage.remedy.field}
+        fix = stage.remedy.quick_fix
+        shown |= {
+            "sentence": stage.remedy.sentence, "cure": stage.remedy.cure, "field": stage.remedy.field,
+            "quick_fix": {"label": fix.label, "changes": dict(fix.changes)} if fix else None,
+        }  # fmt: skip
+    if isinstance(stage.detail, Foreseen):
+        shown["foreseen"] = asdict(stage.detail)
     return shown
 
 
@@ -301,32 +335,12 @@ def _remember_test(
     return failed
 
 
-def _send_test(
-    instance: Instance, settings: ServerSettings, row: Row, recipient: str
-) -> tuple[str | None, StageResult | None]:
-    """The Message-ID of the message the server accepted, or the stage that failed."""
-    from webapp.outbound.test_message import send_test_message
-
-    with instance.database.writing() as session:
-        key = options.make_loop_key(session, instance.vault)
-    try:
-        sent = send_test_message(settings, recipient, row_label=LABELS[row], loop_key=key, now=now())
-    except MailServerError as error:
-        remedy = explain(error, settings)
-        stage = Stage.SEND
-        return None, StageResult(
-            stage, STAGE_LABELS[stage], StageState.FAILED, fact=remedy.sentence, error=error, remedy=remedy
-        )
-    return sent, None
-
-
-def _echo_verdict(
-    stages: list[StageResult], failed: StageResult | None, sent: str | None, send_to: str | None
-) -> None:
+def _echo_verdict(stages: list[StageResult], failed: StageResult | None, delivered: Delivered | None) -> None:
     if failed:
         words = f"{failed.remedy.sentence}\n{failed.remedy.cure}" if failed.remedy else failed.fact
         echo(f"\nTest failed at {failed.label}.\n{words}")
         return
     echo(f"\nTest passed in {sum(stage.elapsed_ms for stage in stages) / 1000:.1f} s.")
-    if sent:
-        echo(f"The server accepted a test message for {send_to} (Message-ID <{sent}>).")
+    if delivered:
+        where = f"{delivered.recipient} (Message-ID <{delivered.message_id}>)"
+        echo(f"The server accepted a test message for {where}.")

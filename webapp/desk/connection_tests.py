@@ -1,36 +1,33 @@
-"""Test Connection as a job: started, watched stage by stage, stopped.
+"""Test Connection as a job: watched stage by stage, stopped. One test a row at a time.
 
-A test runs in a thread of its own and keeps its results here until it is forgotten, so that a page can ask
-how far it is. One test a row at a time; six a minute in all, for a test is a port scanner in the wrong
-hands.
+A test is kept without its password. Whether settings are those that were tested, the password too, is
+answered by a mark of it: keyed, with a key that is nowhere but in this process.
 """
 
 from __future__ import annotations
 
-import logging
+import hashlib
+import hmac
 import secrets
-import threading
-import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
+from webapp.desk import options
+from webapp.desk.jobs import Job, Jobs
+from webapp.instance import Instance
 from webapp.mailserver.base import ServerSettings
+from webapp.mailserver.checks import Delivered, Foresee, Foreseen, Send
+from webapp.mailserver.details import technical_details
 from webapp.mailserver.diagnosis import StageResult, StageState, diagnose, stages
-from webapp.mailserver.remedy import LABELS, Remedy
+from webapp.mailserver.errors import Stage
+from webapp.mailserver.remedy import LABELS, QuickFix, Remedy
 from webapp.models import Row
+from webapp.outbound.test_message import test_message_to
 
 TESTS_A_MINUTE = 6
 KEPT_TESTS = 30
-
-logger = logging.getLogger(__name__)
-
-
-class TooManyTests(Exception):
-    """More tests within a minute than are allowed."""
-
-    def __init__(self) -> None:
-        super().__init__(f"At most {TESTS_A_MINUTE} tests a minute. Wait a moment and try again.")
+_MARK_KEY = secrets.token_bytes(32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,31 +40,38 @@ class Line:
     fact: str = ""
 
 
-@dataclass(slots=True)
-class ConnectionTest:
-    """One test, running or ended."""
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a test that passed found out, in sentences without a full stop; what was not asked is empty.
 
-    test_id: str
+    `warnings` are the facts of stages that passed with a warning.
+    """
+
+    inbox: str = ""
+    move: str = ""
+    archive: str = ""
+    sender: str = ""
+    foreseen: Foreseen | None = None
+    delivered: Delivered | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Those there are, in order."""
+        sent = f"the server accepted a test message for {self.delivered.recipient}" if self.delivered else ""
+        return tuple(filter(None, (self.inbox, self.move, self.archive, self.sender, sent)))
+
+
+@dataclass(slots=True, eq=False)
+class ConnectionTest(Job):
+    """One test, running or ended. `settings` are those tested but for the password, which is not kept."""
+
     row: Row
     settings: ServerSettings
-    started: float = field(default_factory=time.monotonic)
-    results: list[StageResult] = field(default_factory=list)
-    took: float | None = None  # seconds, once it ended
-    crashed: bool = False
-    stopping: threading.Event = field(default_factory=threading.Event)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def running(self) -> bool:
-        return not self.ended.is_set()
-
-    @property
-    def stopped(self) -> bool:
-        return self.stopping.is_set()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self.started if self.took is None else self.took
+    stages: tuple[Stage, ...]  # all this test has, done or not
+    _password_mark: bytes = field(repr=False)
+    results: list[StageResult] = field(default_factory=list, init=False)
+    details: str = field(default="", init=False, repr=False)  # once it ended: plain text to copy for support
 
     @property
     def failure(self) -> StageResult | None:
@@ -78,8 +82,14 @@ class ConnectionTest:
         return self.failure.remedy if self.failure else None
 
     @property
+    def quick_fix(self) -> QuickFix | None:
+        """A cure that is one click, where it is certain."""
+        return self.remedy.quick_fix if self.remedy else None
+
+    @property
     def passed(self) -> bool:
-        return self.took is not None and not (self.stopped or self.crashed or self.failure)
+        is_through = len(self.results) == len(self.stages)
+        return is_through and not (self.stopped or self.crashed or self.failure)
 
     @property
     def sentence(self) -> str:
@@ -88,64 +98,101 @@ class ConnectionTest:
             return "The test itself broke. The log has the details."
         return self.remedy.sentence if self.remedy else ""
 
+    @property
+    def summary(self) -> Summary | None:
+        """What was found, once the test has passed."""
+        if not self.passed:
+            return None
+        facts = {result.stage: result.fact for result in self.results}
+        details = [result.detail for result in self.results]
+        return Summary(
+            inbox=f"Inbox: {facts[Stage.INBOX]}" if Stage.INBOX in facts else "",
+            move=facts.get(Stage.MOVE, ""),
+            archive=facts.get(Stage.ARCHIVE, ""),
+            sender=f"This account {facts[Stage.FROM]}" if Stage.FROM in facts else "",
+            foreseen=next((detail for detail in details if isinstance(detail, Foreseen)), None),
+            delivered=next((detail for detail in details if isinstance(detail, Delivered)), None),
+            warnings=tuple(r.fact for r in self.results if r.state is StageState.WARNING),
+        )
+
     def lines(self) -> list[Line]:
         """Every stage the test has, done or not."""
         done = list(self.results)
         lines = [Line(result.label, result.state.value, result.elapsed_ms, result.fact) for result in done]
-        left = [LABELS[stage] for stage in stages(self.settings.protocol)[len(done) :]]
+        left = [LABELS[stage] for stage in self.stages[len(done) :]]
         first = "running" if self.running else "skipped"
         rest = "waiting" if self.running else "skipped"
         return lines + [Line(label, first if number == 0 else rest) for number, label in enumerate(left)]
 
-    def wait(self, seconds: float) -> None:
-        self.ended.wait(seconds)
+    def is_of(self, settings: ServerSettings) -> bool:
+        """Whether just these settings were tested, the password too."""
+        is_same = hmac.compare_digest(self._password_mark, _mark(settings.password))
+        return is_same and _without_password(settings) == self.settings
 
 
-class ConnectionTests:
+class ConnectionTests(Jobs[ConnectionTest]):
     """The tests of this process."""
 
     def __init__(self, *, a_minute: int = TESTS_A_MINUTE) -> None:
-        self._tests: OrderedDict[str, ConnectionTest] = OrderedDict()
-        self._started: deque[float] = deque(maxlen=a_minute)
-        self._lock = threading.Lock()
+        super().__init__("tests", a_minute=a_minute, kept=KEPT_TESTS)
 
     def start(
-        self, row: Row, settings: ServerSettings, at_end: Callable[[ConnectionTest], None]
+        self,
+        row: Row,
+        settings: ServerSettings,
+        at_end: Callable[[ConnectionTest], None],
+        *,
+        foresee: Foresee | None = None,
+        send: Send | None = None,
     ) -> ConnectionTest:
-        """Begin a test; one still running on the same row is stopped. Raises TooManyTests."""
-        test = ConnectionTest(secrets.token_urlsafe(12), row, settings)
-        with self._lock:
-            self._count(test.started)
-            for other in self._tests.values():
-                if other.row is row:
-                    other.stopping.set()
-            self._tests[test.test_id] = test
-            while len(self._tests) > KEPT_TESTS:
-                self._tests.popitem(last=False)
-        threading.Thread(target=_run, args=(test, at_end), name="mail-test", daemon=True).start()
-        return test
+        """Begin a test; one still running on the same row is stopped. Raises TooManyJobs.
 
-    def find(self, test_id: str) -> ConnectionTest | None:
-        with self._lock:
-            return self._tests.get(test_id)
+        `foresee` and `send` add a last stage: see `diagnose`. `at_end` is called unless the test was stopped,
+        and is done before anybody is told that the test has ended.
+        """
+        planned = stages(settings.protocol, foresees=foresee is not None, sends=send is not None)
+        test = ConnectionTest(row, _without_password(settings), planned, _mark(settings.password))
 
-    def _count(self, now: float) -> None:
-        if len(self._started) == self._started.maxlen and now - self._started[0] < 60:
-            raise TooManyTests
-        self._started.append(now)
+        def work() -> None:
+            _look(test, settings, foresee, send)
+            if not test.stopped:
+                at_end(test)
+
+        return self.begin(test, work, replaces=lambda other: other.row is row)
+
+    def running_rows(self) -> frozenset[Row]:
+        """The rows that are being tested now; a test that was told to stop does not count any more."""
+        return frozenset(test.row for test in self.running() if not test.stopped)
 
 
-def _run(test: ConnectionTest, at_end: Callable[[ConnectionTest], None]) -> None:
-    """`at_end` is done before anybody is told that the test ended."""
+def sending(
+    instance: Instance, settings: ServerSettings, recipient: str, *, row_label: str, now: datetime
+) -> Send:
+    """What makes a test send a message to `recipient` at its end: `start(..., send=sending(...))`."""
+    with instance.database.writing() as session:
+        key = options.make_loop_key(session, instance.vault)
+    return test_message_to(recipient, settings, row_label=row_label, loop_key=key, now=now)
+
+
+def _look(test: ConnectionTest, settings: ServerSettings, foresee: Foresee | None, send: Send | None) -> None:
     try:
-        for result in diagnose(test.settings, cancelled=test.stopping.is_set):
+        for result in diagnose(settings, cancelled=lambda: test.stopped, foresee=foresee, send=send):
             test.results.append(result)
-        test.took = time.monotonic() - test.started
-        if not test.stopped:
-            at_end(test)
-    except Exception:
-        logger.exception("a connection test broke")
-        test.crashed = True
-    finally:
-        test.took = test.took or time.monotonic() - test.started
-        test.ended.set()
+    finally:  # the password is needed once more: to be taken out of what servers said
+        test.details = technical_details(settings, test.results)
+        for result in test.results:
+            _forget_trace(result.error)
+
+
+def _forget_trace(error: Exception | None) -> None:
+    """An error that is kept keeps the frames it came through, and these the password."""
+    if error is not None:
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+
+
+def _without_password(settings: ServerSettings) -> ServerSettings:
+    return replace(settings, password="")
+
+
+def _mark(password: str) -> bytes:
+    return hashlib.blake2b(password.encode(), key=_MARK_KEY).digest()

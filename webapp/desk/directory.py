@@ -22,6 +22,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from webapp.desk import audit
 from webapp.desk.addresses import incoming_addresses, incoming_refusal
 from webapp.desk.directory_csv import COLUMNS, CsvError, CsvUser, DirectoryError, check_csv, read_csv
+from webapp.desk.earlier_tickets import count_earlier_tickets, give_earlier_tickets
 from webapp.mail.address import fold_addr_spec
 from webapp.models import Company, User, UserAddress
 
@@ -65,13 +66,16 @@ class Change:
 
 @dataclass(slots=True)
 class ImportResult:
-    """How many users an import touched, and which companies it made."""
+    """How many users an import touched, which companies it made, and how many tickets of before it gave
+    to users who have the sender's address now.
+    """
 
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     companies: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    earlier_tickets: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -86,8 +90,11 @@ def import_users(session: Session, users: Iterable[CsvUser], *, now: datetime, a
     known = _Known(session)
     for line in users:
         _import_user(session, line, known, now, result)
+    session.flush()
+    result.earlier_tickets = give_earlier_tickets(session, known.touched)
     audit.record(session, now, actor, "directory.import", "directory",
-                 created=result.created, updated=result.updated, companies=len(result.companies))  # fmt: skip
+                 created=result.created, updated=result.updated, companies=len(result.companies),
+                 earlier_tickets=result.earlier_tickets)  # fmt: skip
     return result
 
 
@@ -103,6 +110,7 @@ def preview_import(session: Session, content: bytes, *, now: datetime) -> tuple[
                 _import_user(session, line, known, now, result)
             except CsvError as mistake:
                 mistakes.append(mistake)
+        result.earlier_tickets = count_earlier_tickets(session, known.touched)
     session.expunge_all()
     return result, sorted(mistakes, key=lambda mistake: mistake.line)[:MOST_MISTAKES]
 
@@ -111,13 +119,12 @@ def import_previewed(
     session: Session, users: Iterable[CsvUser], fingerprint: str, *, now: datetime, actor: str
 ) -> ImportResult:
     """Import the file if that still does what its preview said. Raises CsvError or PreviewOutdated."""
-    result = import_users(session, users, now=now, actor=actor)
-    if result.fingerprint != fingerprint:
-        raise PreviewOutdated("the users or the file changed since the preview.")
     try:
-        session.flush()
+        result = import_users(session, users, now=now, actor=actor)
     except (sa.exc.IntegrityError, StaleDataError) as error:
         raise PreviewOutdated("somebody else changed users at the same moment.") from error
+    if result.fingerprint != fingerprint:
+        raise PreviewOutdated("the users or the file changed since the preview.")
     return result
 
 
@@ -157,6 +164,7 @@ class _Known:
         self.users = {address.addr_key: user for user in session.scalars(query) for address in user.addresses}
         self.companies = {company.name_key: company for company in session.scalars(sa.select(Company))}
         self.incoming = incoming_addresses(session)
+        self.touched: list[User] = []  # created or updated
 
 
 def _import_user(session: Session, line: CsvUser, known: _Known, now: datetime, result: ImportResult) -> None:
@@ -184,6 +192,7 @@ def _import_user(session: Session, line: CsvUser, known: _Known, now: datetime, 
     user.name, user.company, user.phone, user.active = _wanted(user, line, company)
     _set_addresses(user, line.emails)
     known.users |= {address.addr_key: user for address in user.addresses}
+    known.touched.append(user)
     result.changes.append(Change(line.line, before, row_of(user)))
 
 

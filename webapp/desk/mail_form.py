@@ -44,6 +44,8 @@ PLAINTEXT_SENTENCE = (
     "Without SSL the password travels unencrypted. Turn SSL on, or confirm that you accept this."
 )
 TIMEOUT_MS = range(1000, 120_001)
+# What says nothing about the server: a test's result outlives a change of these.
+NOT_TESTED = frozenset({"active", "plaintext_accepted", "process_unknown", "cutoff_enabled", "cutoff_at"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,18 +141,38 @@ def check(
     return values
 
 
+def glimpse(row: Row, texts: Mapping[str, str], *, zone: ZoneInfo) -> tuple[MailServerValues, frozenset[str]]:
+    """What these texts mean so far, and the names of the fields that are not right yet.
+
+    For a form that is still being filled in: a field that is not right stands there as its default.
+    """
+    errors: dict[str, str] = {}
+    values = _read_values(row, _Reader(texts, errors), zone)
+    return values, frozenset(errors)
+
+
 def hints(values: MailServerValues) -> dict[str, str]:
     """What is unusual and allowed: field name -> a sentence. Nothing is refused for it."""
-    if not values.use_ssl:
-        return {}
+    found = {}
     usual = MODES_BY_PORT.get(values.port)
-    if usual is not None and usual is not values.tls_mode:
-        return {"tls_mode": f"Port {values.port} normally uses {MODE_LABELS[usual]}."}
-    if values.protocol is MailProtocol.IMAP and values.port in (465, 587):
-        return {"port": f"Port {values.port} is usually a sending (SMTP) port."}
-    if values.protocol is MailProtocol.SMTP and values.port in (993, 143):
-        return {"port": f"Port {values.port} is usually a receiving (IMAP) port."}
-    return {}
+    if values.use_ssl and usual is not None and usual is not values.tls_mode:
+        found["tls_mode"] = f"Port {values.port} normally uses {MODE_LABELS[usual]}."
+    if not values.use_ssl and usual is TlsMode.IMPLICIT:
+        found["use_ssl"] = f"Port {values.port} normally uses {MODE_LABELS[usual]}."
+    if sentence := _unusual_port(values):
+        found["port"] = sentence
+    return found
+
+
+def _unusual_port(values: MailServerValues) -> str:
+    protocol, port = values.protocol, values.port
+    if protocol is MailProtocol.IMAP and port in (465, 587, 25):
+        return f"Port {port} is usually a sending (SMTP) port."
+    if protocol is MailProtocol.SMTP and port in (993, 143):
+        return f"Port {port} is usually a receiving (IMAP) port."
+    if port not in (PORTS[protocol, mode] for mode in TlsMode):
+        return f"Port {port} is unusual: {protocol.upper()} uses {_usual_ports(protocol)}."
+    return ""
 
 
 class _Reader:
@@ -234,9 +256,12 @@ def _read_security(protocol: MailProtocol, use_ssl: bool, reader: _Reader) -> tu
 
 
 def _read_port(protocol: MailProtocol, reader: _Reader) -> int:
-    usual = f"{PORTS[protocol, TlsMode.IMPLICIT]} (SSL/TLS) or {PORTS[protocol, TlsMode.STARTTLS]} (STARTTLS)"
-    sentence = f"Enter a port from 1 to 65535. {protocol.upper()} uses {usual}."
+    sentence = f"Enter a port from 1 to 65535. {protocol.upper()} uses {_usual_ports(protocol)}."
     return reader.number("port", range(1, 65536), sentence)
+
+
+def _usual_ports(protocol: MailProtocol) -> str:
+    return f"{PORTS[protocol, TlsMode.IMPLICIT]} (SSL/TLS) or {PORTS[protocol, TlsMode.STARTTLS]} (STARTTLS)"
 
 
 def _read_host(reader: _Reader) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.models import Disposition, Inbound
+from webapp.models import Disposition, Inbound, InboundAction
 
 OUTCOMES = [disposition.value for disposition in Disposition]
 
@@ -26,7 +26,19 @@ def as_dicts(
         query = query.where(Inbound.disposition == Disposition(outcome))
     if since:
         query = query.where(Inbound.recorded_at >= since)
-    return [_as_dict(row) for row in session.execute(query.limit(limit))]
+    actions = _actions(session)
+    return [
+        _as_dict(row) | {"actions": actions.get(row.id, [])} for row in session.execute(query.limit(limit))
+    ]
+
+
+def _actions(session: Session) -> dict[int, list[dict[str, Any]]]:
+    """What people did about messages, oldest first, by message; they are few beside the messages."""
+    found: dict[int, list[dict[str, Any]]] = {}
+    for action in session.scalars(sa.select(InboundAction).order_by(InboundAction.id)):
+        told = {"kind": action.kind.value, "at": action.at, "by": action.actor, "ticket": action.ticket_id}
+        found.setdefault(action.inbound_id, []).append(told)
+    return found
 
 
 def _as_dict(row: sa.Row[Any]) -> dict[str, Any]:

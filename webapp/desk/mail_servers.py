@@ -7,7 +7,7 @@ a save alike: whoever steals an administrator's session cannot send it to a serv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from webapp.desk.addresses import is_a_persons
 from webapp.desk.mail_fields import has_controls, is_true
 from webapp.desk.mail_form import (
     FIELDS,
+    NOT_TESTED,
     PORTS,
     FormErrors,
     MailServerValues,
@@ -32,6 +33,10 @@ from webapp.desk.mail_form import (
 from webapp.mailserver.base import ServerSettings, TlsMode
 from webapp.models import MailboxIdentity, MailServer, Row
 from webapp.vault import Vault, VaultError
+
+
+class NothingToCopy(Exception):
+    """Outgoing is not set up, so there is nothing Invoice could take over."""
 
 
 class ChangedMeanwhile(Exception):
@@ -91,12 +96,15 @@ def save(
     actor: str,
     expected_version: int | None = None,
 ) -> MailServer:
-    """Store the draft. Raises ChangedMeanwhile when the row is not at `expected_version` any more."""
+    """Store the draft. Raises ChangedMeanwhile when the row is not at `expected_version` any more.
+
+    Where the row says just this already, it is left as it is: a save sent twice is one save. The result of
+    the last test stays unless something it tested has changed.
+    """
     row = wanted.values.row
-    stored = load(session, row)
-    if expected_version is not None and stored is not None and stored.version != expected_version:
-        session.expunge(stored)  # readable still when this transaction has been rolled back
-        raise ChangedMeanwhile(stored)
+    stored = _load_at(session, row, expected_version, lambda stored: _says(vault, stored, wanted))
+    if stored is not None and expected_version not in (None, stored.version):
+        return stored
     if stored is None:
         stored = MailServer(row=row.value, version=0, password_sealed="")
         session.add(stored)
@@ -109,13 +117,63 @@ def save(
         changed.append("password")
     elif moved:
         stored.password_sealed = ""
+    _stamp(session, stored, changed, now=now, actor=actor)
+    audit.record(session, now, actor, "mail_server.save", row.value, changed=changed)
+    return stored
+
+
+def copy_outgoing(
+    session: Session, *, now: datetime, actor: str, expected_version: int | None = None
+) -> MailServer:
+    """Give Invoice what Outgoing has, its sealed password too; Invoice is off afterwards.
+
+    Raises NothingToCopy, or ChangedMeanwhile when Invoice is not at `expected_version` any more.
+    """
+    source = load(session, Row.OUTGOING)
+    if source is None or not source.host:
+        raise NothingToCopy
+    target = _load_at(session, Row.INVOICE, expected_version, lambda _: False)
+    if target is None:
+        target = MailServer(row=Row.INVOICE.value, version=0)
+        session.add(target)
+    wanted = {name: getattr(source, name) for name in (*FIELDS, "password_sealed")} | {"active": False}
+    changed = [name for name, value in wanted.items() if getattr(target, name, None) != value]
+    for name, value in wanted.items():
+        setattr(target, name, value)
+    _stamp(session, target, changed, now=now, actor=actor)
+    told = ["password" if name == "password_sealed" else name for name in changed]
+    audit.record(session, now, actor, "mail_server.copy", target.row, source=source.row, changed=told)
+    return target
+
+
+def _load_at(
+    session: Session, row: Row, version: int | None, is_the_same: Callable[[MailServer], bool]
+) -> MailServer | None:
+    """The row, if it is at this version or says what is wanted anyway; else raises ChangedMeanwhile."""
+    stored = load(session, row)
+    if stored is not None and version not in (None, stored.version) and not is_the_same(stored):
+        session.expunge(stored)  # readable still when this transaction has been rolled back
+        raise ChangedMeanwhile(stored)
+    return stored
+
+
+def _says(vault: Vault, stored: MailServer, wanted: Draft) -> bool:
+    """Whether the row is just what is wanted."""
+    if values_of(stored) != wanted.values:
+        return False
+    try:
+        return not wanted.typed or stored_draft(vault, stored).password == wanted.password
+    except VaultError:
+        return False
+
+
+def _stamp(session: Session, stored: MailServer, changed: list[str], *, now: datetime, actor: str) -> None:
     stored.version += 1
     stored.updated_at, stored.updated_by = now, actor
-    stored.last_test_at = stored.last_test_passed = None
-    stored.last_test_sentence = ""
-    audit.record(session, now, actor, "mail_server.save", row.value, changed=changed)
+    if not NOT_TESTED.issuperset(changed):
+        stored.last_test_at = stored.last_test_passed = None
+        stored.last_test_sentence = ""
     _forget_back_off(session, stored)
-    return stored
 
 
 def server_settings(wanted: Draft, settings: Settings) -> ServerSettings:

@@ -44,6 +44,10 @@ def ignored_mail(session: Session) -> IgnoredMail:
     return IgnoredMail(row.value) if row else IgnoredMail.MOVE
 
 
+def set_ignored_mail(session: Session, value: IgnoredMail) -> None:
+    session.merge(Setting(name=IGNORED_MAIL, value=value.value))
+
+
 def loop_key(session: Session, vault: Vault) -> bytes | None:
     """The key that marks mail of this desk as its own; None before anything was ever sent.
 

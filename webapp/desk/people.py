@@ -11,15 +11,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from webapp.desk import audit
+from webapp.desk.accounts import find_account
 from webapp.desk.addresses import read_addr_spec, refuse_incoming_mailbox
 from webapp.desk.directory import row_of
 from webapp.desk.directory_csv import LONGEST, DirectoryError
+from webapp.desk.earlier_tickets import give_earlier_tickets
 from webapp.desk.mail_fields import has_controls
 from webapp.mail.address import fold_addr_spec
 from webapp.models import Company, User, UserAddress
@@ -58,21 +61,28 @@ class Entries:
     active: bool = True
 
 
-def create_user(session: Session, entries: Entries, *, now: datetime, actor: str) -> User:
-    """Raises Refused."""
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A user as saved: whether anything changed, and how many tickets of before became theirs."""
+
+    user: User
+    changed: bool
+    earlier_tickets: int
+
+
+def create_user(session: Session, entries: Entries, *, now: datetime, actor: str) -> Saved:
+    """Tickets of before from the user's addresses become theirs. Raises Refused."""
     emails = _check(session, entries, None)
     user = User(created_at=now, addresses=[])
     session.add(user)
     _write(session, user, entries, emails, now=now, actor=actor)
-    audit.record(session, now, actor, "user.create", user.email, **row_of(user))
-    _flush(session)
-    return user
+    return _settle(session, user, "user.create", row_of(user), now=now, actor=actor)
 
 
 def update_user(
     session: Session, user: User, entries: Entries, *, now: datetime, actor: str, expected: str
-) -> bool:
-    """Whether anything changed. `expected` is the user's fingerprint when the page was opened.
+) -> Saved:
+    """As `create_user`. `expected` is the user's fingerprint when the page was opened.
 
     Raises Refused or ChangedMeanwhile.
     """
@@ -82,10 +92,36 @@ def update_user(
         raise ChangedMeanwhile(user)
     _write(session, user, entries, emails, now=now, actor=actor)
     changed = {name: [before[name], new] for name, new in row_of(user).items() if new != before[name]}
-    if changed:
-        audit.record(session, now, actor, "user.update", user.email, **changed)
-    _flush(session)
-    return bool(changed)
+    return _settle(session, user, "user.update", changed, now=now, actor=actor)
+
+
+def link_address(session: Session, user: User, text: str, *, now: datetime, actor: str) -> Saved:
+    """An unknown sender's address becomes one more of this user's, and the tickets of before theirs.
+
+    The address of an account of the desk is refused: a customer's user with it is most likely a slip.
+    Raises Refused.
+    """
+    address = check_link(session, text, user)
+    key = fold_addr_spec(address)
+    linked: dict[str, str] = {}
+    if key not in {held.addr_key for held in user.addresses}:
+        if len(user.addresses) > MOST_OTHER_ADDRESSES:
+            raise Refused({"": f"A user has at most {MOST_OTHER_ADDRESSES} other addresses."})
+        position = max((held.position for held in user.addresses), default=-1) + 1
+        user.addresses.append(UserAddress(addr_key=key, addr_spec=address, position=position))
+        linked["address"] = address
+    return _settle(session, user, "user.link_address", linked, now=now, actor=actor)
+
+
+def check_link(session: Session, text: str, user: User | None = None) -> str:
+    """The address, tidied, if it can be linked: to this user, or to whomever is chosen. Raises Refused."""
+    try:
+        address = _read_address(session, text, user)
+    except ValueError as error:
+        raise Refused({"": str(error)}) from error
+    if account := find_account(session, address):
+        raise Refused({"": f"{address} is the address of {account.name}, of this service desk."})
+    return address
 
 
 def fingerprint(user: User) -> str:
@@ -200,6 +236,18 @@ def _company_name(session: Session, name: str, company: Company | None) -> str:
     if found is not None and found is not company:
         raise Refused({"name": f"There is already a company named {found.name}."})
     return name
+
+
+def _settle(
+    session: Session, user: User, action: str, detail: dict[str, Any], *, now: datetime, actor: str
+) -> Saved:
+    """What every saved user gets: the tickets of before, and the audit row where anything changed."""
+    _flush(session)
+    given = give_earlier_tickets(session, [user])
+    if detail or given:
+        told = detail | ({"earlier_tickets": given} if given else {})
+        audit.record(session, now, actor, action, user.email, **told)
+    return Saved(user, bool(detail), given)
 
 
 def _flush(session: Session) -> None:

@@ -29,6 +29,7 @@ from webapp.models import (
     TicketNotice,
     TicketStatus,
 )  # fmt: skip
+from webapp.models.ticket import requester_key
 
 RAW_MESSAGE = -1  # position of an attachment that is the whole message itself
 
@@ -55,6 +56,7 @@ class Destination:
     epoch: str
     archive: str
     ignored: str | None  # None: ignored mail stays in the inbox
+    run_id: int | None = None  # the run that takes it in
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,36 @@ def apply(
     return Applied(inbound_id, about, made, decision.disposition, row["folder"])
 
 
+def apply_again(
+    session: Session,
+    received: Received,
+    facts: Facts,
+    decision: Decision,
+    *,
+    inbound_id: int,
+    generation: int,
+    into: int | None = None,
+    now: datetime,
+) -> int | None:
+    """The effect of a decision about a message that has its ledger row already; that row is left alone.
+
+    `into` is the ticket to fill where the decision makes one. Returns the ticket the message is in now, None
+    where the decision has no effect. A generation that is there already shows here (IntegrityError).
+    """
+    connection = session.connection()
+    if into is not None and decision.disposition in (Disposition.TICKET, Disposition.CLAIM):
+        filled = _new_ticket(received, facts, decision, now)
+        kept = {name: filled[name] for name in filled if name not in ("status", "created_at")}
+        connection.execute(sa.update(Ticket).where(Ticket.id == into).values(kept))
+        ticket_id: int | None = into
+    else:
+        ticket_id = _write_ticket(connection, received, facts, decision, now)
+    if ticket_id is not None:
+        row = described(received) | {"recorded_at": now}
+        _write_entry(connection, received, ticket_id, inbound_id, row, generation=generation)
+    return ticket_id
+
+
 def _insert(connection: sa.Connection, model: type[Base], values: dict[str, Any]) -> int:
     done = connection.execute(sa.insert(model.__table__), values)  # type: ignore[arg-type]  # it is a Table
     assert done.inserted_primary_key is not None
@@ -117,6 +149,7 @@ def _write_ticket(
 
 def _new_ticket(received: Received, facts: Facts, decision: Decision, now: datetime) -> dict[str, Any]:
     message, sender, thread = received.message, facts.sender, facts.thread
+    address = (message.sender.addr_spec or "")[:320] or None
     is_claim = decision.disposition is Disposition.CLAIM
     is_follow_up = not is_claim and decision.rule == "thread"
     return {
@@ -125,7 +158,8 @@ def _new_ticket(received: Received, facts: Facts, decision: Decision, now: datet
         "requester_id": sender.user_id if sender else None,
         "requester_account_id": sender.account_id if sender else None,
         "company_id": sender.company_id if sender else None,
-        "requester_address": (message.sender.addr_spec or "")[:320] or None,
+        "requester_address": address,
+        "requester_key": requester_key(address),
         "requester_name": (message.sender.display_name or message.sender.written)[:320],
         "notice": TicketNotice.CLAIM if is_claim else received.notice,
         "claimed_ticket_id": thread.ticket_id if thread and is_claim else None,
@@ -146,18 +180,14 @@ def _ledger_row(
 ) -> dict[str, Any]:
     message, identity = received.message, received.identity
     folder = to.ignored if decision.disposition is Disposition.IGNORED else to.archive
-    return {
+    return described(received) | {
         "mailbox_id": to.mailbox_id,
         "epoch": to.epoch,
         "remote_key": received.key,
+        "run_id": to.run_id,
         "size": received.size,
-        "received_at": identity.received_at,
         "sha256": identity.sha256,
         "fingerprint": identity.fingerprint,
-        "message_id": message.message_id[:MESSAGE_ID_LENGTH] if message.message_id else None,
-        "from_addr": (message.sender.addr_spec or "")[:320] or None,
-        "from_name": (message.sender.display_name or message.sender.written)[:320],
-        "subject": message.subject[:500],
         "disposition": decision.disposition,
         "rule": decision.rule,
         "saw": decision.saw[:1000],
@@ -170,8 +200,26 @@ def _ledger_row(
     }
 
 
+def described(received: Received) -> dict[str, Any]:
+    """What the ledger and the entry both say about a message, cut to what their columns hold."""
+    message = received.message
+    return {
+        "received_at": received.identity.received_at,
+        "message_id": message.message_id[:MESSAGE_ID_LENGTH] if message.message_id else None,
+        "from_addr": (message.sender.addr_spec or "")[:320] or None,
+        "from_name": (message.sender.display_name or message.sender.written)[:320],
+        "subject": message.subject[:500],
+    }
+
+
 def _write_entry(
-    connection: sa.Connection, received: Received, ticket_id: int, inbound_id: int, row: dict[str, Any]
+    connection: sa.Connection,
+    received: Received,
+    ticket_id: int,
+    inbound_id: int,
+    row: dict[str, Any],
+    *,
+    generation: int = 1,
 ) -> None:
     message = received.message
     entry_id = _insert(
@@ -180,6 +228,7 @@ def _write_entry(
         {
             "ticket_id": ticket_id,
             "inbound_id": inbound_id,
+            "generation": generation,
             "kind": EntryKind.MAIL,
             "from_addr": row["from_addr"],
             "from_name": row["from_name"],
@@ -187,14 +236,15 @@ def _write_entry(
             "body_text": message.body_text,
             "reply_text": message.reply_text,
             "body_html": message.body_html,
-            "created_at": row["received_at"],
+            "created_at": min(row["received_at"], row["recorded_at"]),  # a server's clock may be ahead
         },
     )
-    if files := _attachments(received, entry_id):
+    if files := attachment_rows(received, entry_id):
         connection.execute(sa.insert(Attachment.__table__), files)  # type: ignore[arg-type]
 
 
-def _attachments(received: Received, entry_id: int) -> list[dict[str, Any]]:
+def attachment_rows(received: Received, entry_id: int) -> list[dict[str, Any]]:
+    """The attachment table's rows for this message's entry."""
     if received.notice is TicketNotice.QUARANTINE:
         whole = AttachmentInfo(
             position=RAW_MESSAGE, filename="message.eml", content_type="message/rfc822",

@@ -20,17 +20,33 @@ class BackgroundPoll:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._one_more = False
 
     def start(self, instance: Instance) -> None:
-        """Begin a run; where one is still going, that is the one."""
+        """Begin a run; where one is still going it is followed by one more, however often this is asked.
+
+        The one that is going may be past what this one is wanted for.
+        """
         with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=_run, args=(instance,), name="run-now", daemon=True)
-                self._thread.start()
+            if self._thread is not None:
+                self._one_more = True
+                return
+            self._thread = threading.Thread(target=self._work, args=(instance,), name="run-now", daemon=True)
+            self._thread.start()
+
+    def _work(self, instance: Instance) -> None:
+        while True:
+            _run(instance)
+            with self._lock:
+                if not self._one_more:
+                    self._thread = None
+                    return
+                self._one_more = False
 
     def wait(self, seconds: float) -> None:
-        if self._thread is not None:
-            self._thread.join(seconds)
+        """Until no run is going or wanted, at most so long."""
+        if (thread := self._thread) is not None:
+            thread.join(seconds)
 
 
 def _run(instance: Instance) -> None:

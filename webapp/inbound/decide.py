@@ -111,9 +111,36 @@ class Rule:
     disposition: Disposition | None
 
 
-def decide(message: InboundMessage, received_at: datetime, policy: Policy, facts: Facts) -> Decision:
-    """The first rule that fires, and every rule looked at on the way."""
-    case = Case(message, received_at, policy, facts)
+def decide(
+    message: InboundMessage,
+    received_at: datetime,
+    policy: Policy,
+    facts: Facts,
+    *,
+    unreadable: bool = False,
+) -> Decision:
+    """The first rule that fires, and every rule looked at on the way.
+
+    A message that is `unreadable` (its last defect says why) is shown to a person, whatever the rules make
+    of its header; only one that was processed before stays a duplicate.
+    """
+    decision = _walk(Case(message, received_at, policy, facts))
+    if unreadable and decision.disposition not in (None, Disposition.DUPLICATE):
+        return quarantine(message.defects[-1], decision.trace)
+    return decision
+
+
+def quarantine(saw: str, trace: tuple[Step, ...] = ()) -> Decision:
+    """A ticket with the raw mail attached, after the rules in `trace` were looked at."""
+    return Decision(Disposition.QUARANTINED, "quarantine", saw, (*trace, Step("quarantine", True, saw)))
+
+
+def ticket_name(ticket_id: int) -> str:
+    """T-12; a ticket that is only planned has minus the position of the message that would open it."""
+    return f"T-{ticket_id}" if ticket_id > 0 else f"the ticket of message {-ticket_id}"
+
+
+def _walk(case: Case) -> Decision:
     trace: list[Step] = []
     for rule in RULES:
         check = rule.look(case)
@@ -136,7 +163,7 @@ def _duplicate(case: Case) -> Check:
     earlier = case.facts.earlier
     if earlier is None:
         return Check(False, "not seen before")
-    ticket = f", already T-{earlier.ticket_id}" if earlier.ticket_id else ""
+    ticket = f", already {ticket_name(earlier.ticket_id)}" if earlier.ticket_id else ""
     return Check(True, f"{earlier.how}{ticket}")
 
 
@@ -176,7 +203,7 @@ def _thread(case: Case) -> Check:
     if thread is None:
         return Check(False, "names no ticket")
     state = "closed" if thread.closed else "open"
-    saw = f"{thread.how} names T-{thread.ticket_id} ({state}); {thread.why}"
+    saw = f"{thread.how} names {ticket_name(thread.ticket_id)} ({state}); {thread.why}"
     # A closed ticket stays closed: what comes in late is a ticket of its own, linked to it.
     return Check(thread.may_write, saw, Disposition.TICKET if thread.closed else None)
 
@@ -185,7 +212,7 @@ def _thread_claim(case: Case) -> Check:
     thread = case.facts.thread
     if thread is None:
         return Check(False, "names no ticket")
-    return Check(True, f"says it belongs to T-{thread.ticket_id} ({thread.how}); {thread.why}")
+    return Check(True, f"says it belongs to {ticket_name(thread.ticket_id)} ({thread.how}); {thread.why}")
 
 
 def _new_ticket(case: Case) -> Check:

@@ -1,4 +1,4 @@
-"""What the parser would decide about a message, without doing it: the same parse, facts and rules."""
+"""What the parser would decide about a message, without doing it: read and judged as a run does."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from datetime import datetime
 
 from webapp.desk import mail_servers, options
 from webapp.desk.mail_form import values_of
-from webapp.inbound.decide import Decision, Policy, decide
+from webapp.inbound.apply import Received
+from webapp.inbound.decide import Decision, Policy
 from webapp.inbound.facts import FactsReader
 from webapp.inbound.inbox import policy_of
+from webapp.inbound.judging import judge_or_quarantine
 from webapp.inbound.parser_process import ParserProcess
-from webapp.inbound.reading import read_message
+from webapp.inbound.reading import header_of, is_too_large, read_header_only, read_message
 from webapp.instance import Instance
 from webapp.mail.message import InboundMessage
 from webapp.mailserver.base import FetchedMessage, RemoteMessage
@@ -21,13 +23,21 @@ def explain_message(
     instance: Instance, raw: bytes, *, received_at: datetime
 ) -> tuple[InboundMessage, Decision]:
     """The message as understood, and the decision with its trace; changes nothing."""
-    listed = RemoteMessage("explain", len(raw), received_at)
-    with ParserProcess() as parser:
-        received = read_message(parser, listed, FetchedMessage("explain", raw))
+    received = _read(raw, received_at, instance.settings.max_message_mb)
     with instance.database.reading() as session:
         stored = mail_servers.load(session, Row.INCOMING)
         policy = policy_of(values_of(stored)) if stored else Policy()
         loop_key = options.loop_key(session, instance.vault)
-        asked = (received.message, received.identity)
-        facts = FactsReader(session, [asked], loop_key=loop_key).gather(*asked)
-    return received.message, decide(received.message, received_at, policy, facts)
+        reader = FactsReader(session, [(received.message, received.identity)], loop_key=loop_key)
+        judged = judge_or_quarantine(reader, received, policy)
+    return judged.received.message, judged.decision
+
+
+def _read(raw: bytes, received_at: datetime, limit_mb: int) -> Received:
+    """As a run reads it: whole, or by its header alone."""
+    listed = RemoteMessage("explain", len(raw), received_at)
+    with ParserProcess() as parser:
+        if is_too_large(listed, limit_mb):
+            header = FetchedMessage(listed.key, header_of(raw))
+            return read_header_only(parser, listed, header, limit_mb=limit_mb)
+        return read_message(parser, listed, FetchedMessage(listed.key, raw))

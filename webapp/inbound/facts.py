@@ -28,6 +28,20 @@ class Identity:
     fingerprint: str | None  # of its content; None without a Message-ID
 
 
+@dataclass(frozen=True, slots=True)
+class TicketFacts:
+    """What decides who may write to a ticket."""
+
+    closed: bool
+    requester_id: int | None
+    requester_account_id: int | None
+    company_id: int | None
+    requester_address: str | None
+
+
+Seen = tuple[int, int | None]  # ledger row, ticket
+
+
 class FactsReader:
     """Reads the facts of one batch: what every message asks is asked once for all of them.
 
@@ -49,7 +63,9 @@ class FactsReader:
         )
         keys = {key for message, _ in batch if (key := _sender_key(message))}
         self._users, self._accounts = _users_by_key(session, keys), _accounts_by_key(session, keys)
-        self._threads = _tickets_by_message_id(session, {i for message, _ in batch for i in _claims(message)})
+        self._threads = _tickets_by_message_id(
+            session, {i for message, _ in batch for i in claims_of(message)}
+        )
 
     def gather(self, message: InboundMessage, identity: Identity) -> Facts:
         """All facts about one message of the batch."""
@@ -74,6 +90,15 @@ class FactsReader:
             self._by_content.setdefault(identity.fingerprint, seen)
         if entry_message_id and ticket_id:
             self._threads[entry_message_id] = ticket_id
+
+    def _ticket(self, ticket_id: int) -> TicketFacts:
+        row = self._session.execute(
+            sa.select(
+                Ticket.status, Ticket.requester_id, Ticket.requester_account_id,
+                Ticket.company_id, Ticket.requester_address,
+            ).where(Ticket.id == ticket_id)
+        ).one()  # fmt: skip
+        return TicketFacts(row.status is TicketStatus.CLOSED, *row[1:])
 
     def _find_earlier(self, identity: Identity) -> Earlier | None:
         """The same message processed before: same octets and time of receipt, else same content.
@@ -105,23 +130,15 @@ class FactsReader:
         if named is None:
             return None
         ticket_id, how = named
-        ticket = self._session.execute(
-            sa.select(
-                Ticket.status, Ticket.requester_id, Ticket.requester_account_id,
-                Ticket.company_id, Ticket.requester_address,
-            ).where(Ticket.id == ticket_id)
-        ).one()  # fmt: skip
+        ticket = self._ticket(ticket_id)
         may_write, why = _may_write(ticket, sender_key, sender)
-        return ThreadMatch(ticket_id, ticket.status is TicketStatus.CLOSED, how, may_write, why)
+        return ThreadMatch(ticket_id, ticket.closed, how, may_write, why)
 
     def _named_by_references(self, message: InboundMessage) -> tuple[int, str] | None:
-        for message_id, header in _claims(message).items():
+        for message_id, header in claims_of(message).items():
             if message_id in self._threads:
                 return self._threads[message_id], f"{header} <{message_id}>"
         return None
-
-
-Seen = tuple[int, int | None]  # ledger row, ticket
 
 
 def _earlier_by_octets(session: Session, digests: set[str]) -> dict[tuple[str, datetime], Seen]:
@@ -161,7 +178,7 @@ def _sender_key(message: InboundMessage) -> str | None:
     return fold_addr_spec(message.sender.addr_spec) if message.sender.addr_spec else None
 
 
-def _claims(message: InboundMessage) -> dict[str, str]:
+def claims_of(message: InboundMessage) -> dict[str, str]:
     """The Message-IDs this message refers to, the newest first, each with the header that names it."""
     wanted: dict[str, str] = {}
     for header, ids in (("References", reversed(message.references)), ("In-Reply-To", message.in_reply_to)):
@@ -185,11 +202,7 @@ def _named_by_subject(session: Session, message: InboundMessage) -> tuple[int, s
     return None
 
 
-def _may_write(
-    ticket: sa.Row[TicketStatus, int | None, int | None, int | None, str | None],
-    sender_key: str | None,
-    sender: KnownSender | None,
-) -> tuple[bool, str]:
+def _may_write(ticket: TicketFacts, sender_key: str | None, sender: KnownSender | None) -> tuple[bool, str]:
     """A match is a claim, not a permission: the requester may write, and users of the same company."""
     if sender is not None and sender.user_id is not None and sender.user_id == ticket.requester_id:
         return True, "sender is the requester"

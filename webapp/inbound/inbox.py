@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
 from webapp.desk import mail_servers, options
 from webapp.desk.mail_form import MailServerValues
 from webapp.failpoints import failpoint
-from webapp.inbound import ledger
-from webapp.inbound.apply import Applied, Destination, Received, apply
-from webapp.inbound.decide import Decision, Facts, Policy, Step, decide
-from webapp.inbound.facts import FactsReader
-from webapp.inbound.ledger import PendingMove
+from webapp.inbound import ledger, missed
+from webapp.inbound.apply import Destination
+from webapp.inbound.batches import in_batches, read_batch
+from webapp.inbound.decide import Policy
 from webapp.inbound.moving import move_pending, recover
 from webapp.inbound.parser_process import ParserProcess
-from webapp.inbound.reading import quarantined, read_header_only, read_message
-from webapp.inbound.runs import Counts, RunReport
+from webapp.inbound.rebinding import Rebinding
+from webapp.inbound.runs import Run, RunReport, begin_run, keep_counts
+from webapp.inbound.taking import NotRecorded, Rules, Taken, take_in
 from webapp.instance import Instance
 from webapp.mail.address import fold_addr_spec
 from webapp.mailserver.base import Mailbox, RemoteMessage
-from webapp.mailserver.errors import FolderRefused
-from webapp.models import Disposition, Inbound, MailboxIdentity, Row, TicketNotice
+from webapp.mailserver.errors import FolderRefused, MailServerError
+from webapp.models import MailboxIdentity, Row
 
 LOOK_UP_AT_ONCE = 500
-BATCH_MESSAGES, BATCH_OCTETS = 50, 8_000_000
 RUN_SECONDS, RUN_MESSAGES = 120.0, 5_000
 IGNORED_FOLDER = "Ignored"
 
@@ -90,6 +87,7 @@ class InboxRun:
         instance: Instance,
         mailbox: Mailbox,
         parser: ParserProcess,
+        run: Run,
         run_options: RunOptions,
         report: RunReport,
         clock: Callable[[], datetime],
@@ -97,65 +95,94 @@ class InboxRun:
         way: Way,
     ) -> None:
         self._database, self._mailbox, self._parser = instance.database, mailbox, parser
-        self._options, self._report, self._clock, self._stop = run_options, report, clock, stop
+        self._run, self._options, self._report = run, run_options, report
+        self._clock, self._stop, self._way = clock, stop, way
         self._ends_at = time.monotonic() + RUN_SECONDS
         self._destination: Destination | None = None
-        self._way = way
+        self._rules = Rules(run_options.policy, run_options.loop_key)
+        self._not_recorded = 0
 
     def work(self) -> None:
-        """Recover, then take in what is unread. Raises MailServerError; what was committed stays."""
+        """Finish what is pending, then take in what is unread. Raises MailServerError; what was committed
+        stays."""
         failpoint("after_lease")
         self._inbox = self._mailbox.open()
         self._epoch = self._name_epoch(self._inbox.epoch)
+        all_settled = self._rebind()
         self._recover()
-        for batch in self._batches():
+        with self._database.reading() as session:
+            wanted = missed.wanted_keys(session, self._options.mailbox_id, self._epoch)
+        self._rules = dataclasses.replace(self._rules, wanted=frozenset(wanted))
+        for batch in in_batches(self._new_messages()):
             if not self._may_go_on():
                 self._report.drained = False
                 break
             self._process(batch)
+        if all_settled and self._may_go_on():  # else our own marks would look like a person's
+            self._look_for_missed()
+        if self._not_recorded:
+            raise NotRecorded(f"{self._not_recorded} messages could not be recorded")
 
     def _name_epoch(self, server_epoch: str) -> str:
         with self._database.reading() as session:
             identity = session.get_one(MailboxIdentity, self._options.mailbox_id)
             return ledger.epoch_name(server_epoch, identity.epoch_generation)
 
+    def _rebind(self) -> bool:
+        """Find what an earlier epoch left to be moved; whether all of it was."""
+        with self._database.reading() as session:
+            void = ledger.void_moves(session, self._options.mailbox_id, self._epoch)
+        if not void:
+            return True
+        rebinding = Rebinding(
+            self._mailbox,
+            self._database,
+            mailbox_id=self._options.mailbox_id,
+            epoch=self._epoch,
+            limit=self._options.limit_mb * 1_000_000,
+            may_go_on=self._may_go_on,
+            clock=self._clock,
+        )
+        if rebinding.work(void):
+            return True
+        self._report.drained = False
+        return False
+
     def _recover(self) -> None:
         with self._database.reading() as session:
             pending = ledger.pending_moves(session, self._options.mailbox_id, self._epoch)
-        if pending and self._way.may_move:
-            self._report.counts.moved += recover(self._mailbox, self._database, pending, self._clock())
+        if not pending or not self._way.may_move:
+            return
+        to = self._prepare_folders()
+        with self._database.writing() as session:
+            ledger.retarget(session, to.mailbox_id, archive=to.archive, ignored=to.ignored)
+            pending = ledger.pending_moves(session, to.mailbox_id, self._epoch)
+        self._report.counts.moved += recover(self._mailbox, self._database, pending, self._clock())
 
     def _may_go_on(self) -> bool:
         """Settings changed or switched off mid-run: the current batch was finished, no other starts."""
-        if self._stop() or time.monotonic() > self._ends_at:
-            return False
-        if self._report.counts.processed >= RUN_MESSAGES:
+        if self._is_over() or self._report.counts.processed >= RUN_MESSAGES:
             return False
         with self._database.reading() as session:
             stored = mail_servers.load(session, Row.INCOMING)
             return stored is not None and stored.active and stored.version == self._options.version
 
-    def _batches(self) -> Iterator[list[RemoteMessage]]:
-        """New messages, oldest first, at most 50 and 8 MB at a time; a larger one comes alone."""
-        batch: list[RemoteMessage] = []
-        octets = 0
-        for message in self._new_messages():
-            if batch and (len(batch) == BATCH_MESSAGES or octets + message.size > BATCH_OCTETS):
-                yield batch
-                batch, octets = [], 0
-            batch.append(message)
-            octets += message.size
-        if batch:
-            yield batch
+    def _is_over(self) -> bool:
+        return self._stop() or time.monotonic() > self._ends_at
 
     def _new_messages(self) -> Iterator[RemoteMessage]:
-        """Unread messages the ledger does not know. All keys are collected before anything is touched."""
+        """Unread messages the ledger does not know, and those a person asked for.
+
+        All keys are collected before anything is touched.
+        """
         keys = self._mailbox.list_unread(since=self._options.policy.cutoff)
         if self._inbox.unread is not None:  # what the server itself left out of the list
             self._report.counts.before_cutoff = max(self._inbox.unread - len(keys), 0)
+        if self._rules.wanted:
+            yield from self._unknown(self._mailbox.look_up(sorted(self._rules.wanted)))
         for start in range(0, len(keys), LOOK_UP_AT_ONCE):
-            listed = self._mailbox.look_up(keys[start : start + LOOK_UP_AT_ONCE])
-            yield from self._unknown(self._after_cutoff(listed))
+            some = [key for key in keys[start : start + LOOK_UP_AT_ONCE] if key not in self._rules.wanted]
+            yield from self._unknown(self._after_cutoff(self._mailbox.look_up(some)))
 
     def _after_cutoff(self, listed: list[RemoteMessage]) -> list[RemoteMessage]:
         """The first rule, before a message is even fetched: it stays unread, unmoved and without a row."""
@@ -179,17 +206,29 @@ class InboxRun:
         return result.new
 
     def _process(self, batch: list[RemoteMessage]) -> None:
-        destination = self._prepare_folders()
-        received = self._read(batch)
+        to = self._prepare_folders()
+        limit_mb = self._options.limit_mb
+        received = read_batch(self._mailbox, self._parser, batch, limit_mb=limit_mb, enough=self._is_over)
+        if self._is_over():
+            self._report.drained = False  # some of the batch may not have been read
+        else:
+            self._report.counts.vanished += len(batch) - len(received)
         failpoint("after_parse")
-        counts = Counts()
+        counts = dataclasses.replace(self._report.counts)
         with self._database.writing() as session:
-            moves = self._take_in_all(session, received, destination, counts)
+            run_id = self._report.run_id or begin_run(session, self._run)
+            to = dataclasses.replace(to, run_id=run_id)
+            taken: Taken = take_in(session, received, self._rules, to, self._clock)
+            recorded = [one.key for one in received if one.key not in taken.not_recorded]
+            missed.mark_processed(session, to.mailbox_id, to.epoch, recorded)
+            counts.add(taken.counts)
+            keep_counts(session, run_id, counts)
             failpoint("before_commit")
         failpoint("after_commit")
-        self._report.counts.add(counts)
+        self._report.run_id, self._report.counts = run_id, counts
+        self._not_recorded += len(taken.not_recorded)
         if self._way.may_move:
-            self._report.counts.moved += move_pending(self._mailbox, self._database, moves, self._clock())
+            counts.moved += move_pending(self._mailbox, self._database, taken.moves, self._clock())
 
     def _prepare_folders(self) -> Destination:
         """Find or make the archive, on first real use: if it cannot be made nothing is taken in."""
@@ -215,94 +254,20 @@ class InboxRun:
                 raise SubfolderRefused from error
         return folder.path
 
-    def _read(self, batch: Sequence[RemoteMessage]) -> list[Received]:
-        """Fetch and parse the batch; a vanished message is left out, a too large one becomes a stub."""
-        limit = self._options.limit_mb * 1_000_000
-        listed = {message.key: message for message in batch}
-        whole = [message.key for message in batch if message.size <= limit]
-        received = [
-            read_message(self._parser, listed[fetched.key], fetched) for fetched in self._mailbox.fetch(whole)
-        ]
-        for message in batch:
-            if message.size > limit and (header := self._mailbox.fetch_header(message.key)):
-                received.append(
-                    read_header_only(self._parser, message, header, limit_mb=self._options.limit_mb)
-                )
-        self._report.counts.vanished += len(batch) - len(received)
-        failpoint("after_fetch")
-        return received
-
-    def _take_in_all(
-        self, session: Session, batch: Sequence[Received], to: Destination, counts: Counts
-    ) -> list[PendingMove]:
-        """The batch's rows; returns what is to be moved now."""
-        keys = [received.key for received in batch]
-        recorded = ledger.recorded_keys(session, to.mailbox_id, to.epoch, keys)
-        void_moves = ledger.has_void_moves(session, to.mailbox_id, to.epoch)
-        new = [received for received in batch if received.key not in recorded]  # else another process did it
-        asked = [(received.message, received.identity) for received in new]
-        reader = FactsReader(session, asked, loop_key=self._options.loop_key)
-        moves = []
-        for received in new:
-            if void_moves and ledger.rebind(
-                session, to.mailbox_id, to.epoch, received.key, received.identity
-            ):
-                moves.append(self._pending(session, to, received.key))
-            elif move := self._take_in(session, reader, received, to, counts):
-                moves.append(move)
-        return moves
-
-    def _take_in(
-        self, session: Session, reader: FactsReader, received: Received, to: Destination, counts: Counts
-    ) -> PendingMove | None:
-        """One message: its effect and its row, and whether it is to be moved now."""
-        applied = self._judge_or_quarantine(session, reader, received, to)
-        failpoint("in_tx")
-        if applied is None:
-            return None
-        reader.remember(received.identity, applied.inbound_id, applied.ticket_id, applied.entry_message_id)
-        setattr(counts, applied.disposition.value, getattr(counts, applied.disposition.value) + 1)
-        if not applied.folder:
-            return None
-        ignored = applied.disposition is Disposition.IGNORED
-        return PendingMove(applied.inbound_id, received.key, applied.folder, ignored)
-
-    def _judge_or_quarantine(
-        self, session: Session, reader: FactsReader, received: Received, to: Destination
-    ) -> Applied | None:
-        """In a savepoint each: what fails here must not undo the neighbours, nor stop the queue for ever."""
+    def _look_for_missed(self) -> None:
+        """Last of all, and no reason for a run to fail: mail that came has been taken in."""
+        mailbox_id, now = self._options.mailbox_id, self._clock()
         try:
-            with session.begin_nested():
-                return self._judge(session, reader, received, to)
-        except sa.exc.IntegrityError:
-            return None  # the unique keys: another process was quicker
-        except (sa.exc.OperationalError, sa.exc.InterfaceError):
-            raise  # the database, not the message
-        except Exception as error:
-            logger.exception("message %s of %s could not be processed", received.key, to.epoch)
-            received = quarantined(received, f"could not be processed: {type(error).__name__}")
-            with session.begin_nested():
-                return apply(session, received, Facts(), _quarantine(received), to, now=self._clock())
-
-    def _judge(
-        self, session: Session, reader: FactsReader, received: Received, to: Destination
-    ) -> Applied | None:
-        """Facts, decision, effect."""
-        facts = reader.gather(received.message, received.identity)
-        decision = decide(received.message, received.identity.received_at, self._options.policy, facts)
-        if received.notice is TicketNotice.QUARANTINE and decision.disposition is not Disposition.DUPLICATE:
-            decision = _quarantine(received, decision.trace)
-        if decision.disposition is None:
-            return None
-        return apply(session, received, facts, decision, to, now=self._clock())
-
-    def _pending(self, session: Session, to: Destination, key: str) -> PendingMove:
-        query = sa.select(Inbound).filter_by(mailbox_id=to.mailbox_id, epoch=to.epoch, remote_key=key)
-        inbound = session.scalars(query).one()
-        return PendingMove(inbound.id, key, inbound.folder, inbound.disposition is Disposition.IGNORED)
-
-
-def _quarantine(received: Received, trace: tuple[Step, ...] = ()) -> Decision:
-    """A message that could not be read is shown to a person, whatever the rules make of its header."""
-    saw = received.message.defects[-1]
-    return Decision(Disposition.QUARANTINED, "quarantine", saw, (*trace, Step("quarantine", True, saw)))
+            missed.look(
+                self._mailbox,
+                self._database,
+                self._parser,
+                mailbox_id=mailbox_id,
+                epoch=self._epoch,
+                cutoff=self._options.policy.cutoff,
+                now=now,
+            )
+        except MailServerError as error:
+            logger.warning("mail that was opened too early could not be looked for: %s", error)
+            with self._database.writing() as session:
+                missed.mark_looked(session, mailbox_id, now)

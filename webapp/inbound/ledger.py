@@ -9,9 +9,10 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.inbound.facts import Identity
 from webapp.mailserver.base import RemoteMessage
 from webapp.models import Disposition, Inbound, MailboxIdentity, Placement
+
+AT_ONCE = 500  # keys in one question; SQLite takes 32,766 parameters, older ones 999
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,22 @@ class PendingMove:
     key: str
     folder: str
     ignored: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VoidRow:
+    """A row whose key says nothing any more (UIDVALIDITY changed) and whose message is to be met again."""
+
+    inbound_id: int
+    sha256: str
+    received_at: datetime
+    folder: str
+    ignored: bool
+    left: bool  # it stays in the inbox on purpose
+
+    def move(self, key: str) -> PendingMove | None:
+        """What is still to be done once the message has its new key."""
+        return None if self.left else PendingMove(self.inbound_id, key, self.folder, self.ignored)
 
 
 def find_or_make_mailbox(
@@ -95,42 +112,58 @@ def raise_epoch(session: Session, mailbox_id: int) -> None:
 
 
 def recorded_keys(session: Session, mailbox_id: int, epoch: str, keys: Collection[str]) -> set[str]:
-    """Which of these have a row by now: another process may have been here since they were listed."""
-    query = sa.select(Inbound.remote_key).where(
-        Inbound.mailbox_id == mailbox_id, Inbound.epoch == epoch, Inbound.remote_key.in_(keys)
-    )
-    return set(session.scalars(query))
-
-
-def has_void_moves(session: Session, mailbox_id: int, epoch: str) -> bool:
-    """Whether messages of an earlier epoch were processed and never seen to leave the inbox."""
-    pending = sa.exists().where(
-        Inbound.mailbox_id == mailbox_id, Inbound.placement == Placement.PENDING_MOVE, Inbound.epoch != epoch
-    )
-    return bool(session.scalar(sa.select(pending)))
-
-
-def rebind(session: Session, mailbox_id: int, epoch: str, key: str, identity: Identity) -> bool:
-    """A message already processed but not yet moved, met again under a new epoch, gets its new key.
-
-    True when there was such a row; the message is then moved and nothing else happens.
-    """
-    row = session.execute(
-        sa.select(Inbound.id)
-        .where(
-            Inbound.sha256 == identity.sha256,
-            Inbound.received_at == identity.received_at,
+    """Which of these have a row, wherever their message is."""
+    found: set[str] = set()
+    listed = list(keys)
+    for start in range(0, len(listed), AT_ONCE):
+        query = sa.select(Inbound.remote_key).where(
             Inbound.mailbox_id == mailbox_id,
-            Inbound.epoch != epoch,
-            Inbound.placement == Placement.PENDING_MOVE,
+            Inbound.epoch == epoch,
+            Inbound.remote_key.in_(listed[start : start + AT_ONCE]),
         )
-        .order_by(Inbound.id)
-        .limit(1)
-    ).first()
-    if row is None:
-        return False
-    session.execute(sa.update(Inbound).where(Inbound.id == row.id).values(epoch=epoch, remote_key=key))
-    return True
+        found.update(session.scalars(query))
+    return found
+
+
+def void_moves(session: Session, mailbox_id: int, epoch: str) -> list[VoidRow]:
+    """Messages of an earlier epoch that were processed and never seen to leave the inbox."""
+    pending = Inbound.placement == Placement.PENDING_MOVE
+    return _void_rows(session, mailbox_id, epoch, pending)
+
+
+def void_rows_of(
+    session: Session, mailbox_id: int, epoch: str, digests: Collection[str]
+) -> dict[tuple[str, datetime], VoidRow]:
+    """Rows of an earlier epoch whose message may be one of these, by octets and time of receipt."""
+    waiting = Inbound.placement.in_([Placement.PENDING_MOVE, Placement.LEFT])
+    rows = _void_rows(session, mailbox_id, epoch, sa.and_(Inbound.sha256.in_(digests), waiting))
+    return {(row.sha256, row.received_at): row for row in reversed(rows)}
+
+
+def rebind(session: Session, row: VoidRow, epoch: str, key: str, *, size: int) -> PendingMove | None:
+    """A message met again under a new epoch: its row gets the new key. Returns what is still to be moved.
+
+    And the size as it is listed now: where a server estimates it, another estimate was why the epoch ended.
+    """
+    session.execute(
+        sa.update(Inbound).where(Inbound.id == row.inbound_id).values(epoch=epoch, remote_key=key, size=size)
+    )
+    return row.move(key)
+
+
+def retarget(session: Session, mailbox_id: int, *, archive: str, ignored: str | None) -> None:
+    """What is still to be moved goes where mail goes now: its first folder may be gone for good."""
+    is_ignored = Inbound.disposition == Disposition.IGNORED
+    for condition, folder in ((~is_ignored, archive), (is_ignored, ignored)):
+        if folder is not None:
+            session.execute(
+                sa.update(Inbound)
+                .where(
+                    Inbound.mailbox_id == mailbox_id, Inbound.placement == Placement.PENDING_MOVE, condition,
+                    Inbound.folder != folder,
+                )
+                .values(folder=folder)
+            )  # fmt: skip
 
 
 def mark_pending(session: Session, inbound_ids: Collection[int]) -> None:
@@ -145,6 +178,29 @@ def mark_placed(session: Session, placed: Iterable[tuple[int, Placement]], now: 
     for inbound_id, placement in placed:
         by_placement.setdefault(placement, []).append(inbound_id)
     for placement, ids in by_placement.items():
-        session.execute(
-            sa.update(Inbound).where(Inbound.id.in_(ids)).values(placement=placement, placed_at=now)
+        for start in range(0, len(ids), AT_ONCE):
+            session.execute(
+                sa.update(Inbound)
+                .where(Inbound.id.in_(ids[start : start + AT_ONCE]))
+                .values(placement=placement, placed_at=now)
+            )
+
+
+def _void_rows(
+    session: Session, mailbox_id: int, epoch: str, condition: sa.ColumnElement[bool]
+) -> list[VoidRow]:
+    query = sa.select(
+        Inbound.id,
+        Inbound.sha256,
+        Inbound.received_at,
+        Inbound.folder,
+        Inbound.disposition,
+        Inbound.placement,
+    ).where(Inbound.mailbox_id == mailbox_id, Inbound.epoch != epoch, condition)
+    return [
+        VoidRow(
+            row.id, row.sha256, row.received_at, row.folder,
+            ignored=row.disposition is Disposition.IGNORED, left=row.placement is Placement.LEFT,
         )
+        for row in session.execute(query.order_by(Inbound.id))
+    ]  # fmt: skip

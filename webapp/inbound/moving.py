@@ -31,6 +31,7 @@ def move_pending(mailbox: Mailbox, database: Database, pending: Sequence[Pending
         placed += [(ids[key], Placement.GONE) for key in result.vanished]
         with database.writing() as session:
             mark_placed(session, placed, now)
+        failpoint("after_final")
         count += len(placed)
     return count
 

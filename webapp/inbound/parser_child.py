@@ -1,6 +1,7 @@
 """The parser process: reads hostile mail where it can hurt nobody.
 
-Started by exec with an empty environment and no inherited sockets, it has no secrets and no database.
+Started by exec with an empty environment and no inherited sockets, it has no secrets and no database, and
+it closes itself off from the network, other programs and our files (`sandbox`) before the first message.
 It answers one question at a time over its standard input and output (frames: see `frames`) and is killed
 by its own alarm, by the parent's clock or by the kernel when a message makes it run wild.
 """
@@ -14,6 +15,7 @@ import sys
 from typing import Any, BinaryIO
 
 from webapp.inbound.frames import read_frame, write_frame
+from webapp.inbound.sandbox import close_off
 from webapp.mail.attachments import attachment_content
 from webapp.mail.parse import parse
 from webapp.mail.wire import to_json
@@ -25,6 +27,7 @@ NOTHING: dict[str, Any] = {}
 def main() -> None:
     requests, answers = _take_pipes()
     _limit_resources()
+    write_frame(answers, {"not_closed_off": close_off()})
     while (frame := read_frame(requests)) is not None:
         question, raw = frame
         signal.setitimer(signal.ITIMER_REAL, float(question["seconds"]))

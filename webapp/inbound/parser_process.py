@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import subprocess
 import sys
 import threading
@@ -16,6 +17,9 @@ from webapp.mail.wire import from_json
 
 SECONDS_A_MESSAGE = 30.0
 IDLE_SECONDS = 300.0
+
+logger = logging.getLogger(__name__)
+_said: set[str] = set()
 
 
 class ParserDied(Exception):
@@ -60,6 +64,7 @@ class ParserProcess:
 
     def _ask(self, question: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
         with self._lock:
+            is_new = self._child is None
             child = self._child or self._start()
             assert child.stdin is not None
             assert child.stdout is not None
@@ -68,6 +73,7 @@ class ParserProcess:
             clock.daemon = True
             clock.start()
             try:
+                hello = read_frame(child.stdout) if is_new else None
                 write_frame(child.stdin, question, raw)
                 frame = read_frame(child.stdout)
             except OSError:
@@ -75,6 +81,8 @@ class ParserProcess:
             finally:
                 clock.cancel()
                 self._used_at = time.monotonic()
+            if hello is not None:
+                _say_once(hello[0]["not_closed_off"])
             if frame is None:
                 raise ParserDied(self._end())
             return frame
@@ -102,6 +110,13 @@ class ParserProcess:
                 _close_quietly(pipe)
         code = child.wait()
         return f"ended by signal {-code}" if code < 0 else f"ended with status {code}"
+
+
+def _say_once(not_closed_off: list[str]) -> None:
+    """What the kernel did not grant the child; the rest of what holds it stands."""
+    for what in set(not_closed_off) - _said:
+        _said.add(what)
+        logger.warning("the parser process is not closed off from %s", what)
 
 
 def _close_quietly(pipe: Any) -> None:

@@ -10,7 +10,9 @@ first finishes what is pending. Nothing is ever deleted on the server.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,13 +20,14 @@ import sqlalchemy as sa
 
 from webapp.desk import mail_servers
 from webapp.inbound import ledger
-from webapp.inbound.inbox import InboxRun, RunOptions, SubfolderRefused, Way
+from webapp.inbound.inbox import RUN_SECONDS, InboxRun, RunOptions, SubfolderRefused, Way
 from webapp.inbound.lease import lease
 from webapp.inbound.parser_process import ParserProcess
-from webapp.inbound.runs import Failure, RunReport, is_due, record_run
+from webapp.inbound.runs import Failure, Run, RunReport, is_due, mark_cut_short, record_run
 from webapp.instance import Instance
 from webapp.mailserver.base import Mailbox, ServerSettings
 from webapp.mailserver.connect import open_mailbox
+from webapp.mailserver.deadline import SECONDS_PER_OCTET, Alarm
 from webapp.mailserver.errors import FolderRefused, MailServerError, QuotaExceeded, Stage
 from webapp.mailserver.remedies import explain
 from webapp.models import Row
@@ -32,6 +35,9 @@ from webapp.vault import VaultError
 
 SCHEDULE = "schedule"  # the trigger that keeps to back-off and lease
 LEASE_WAIT_SECONDS = 150.0
+# A batch that has begun is finished: so much longer than RUN_SECONDS may a run take, with time for its
+# largest message on the slowest line that is let be.
+GRACE_SECONDS = 120.0
 
 logger = logging.getLogger(__name__)
 
@@ -69,17 +75,49 @@ def poll(
     target = _find_target(instance, clock(), trigger)
     wait = 0.0 if trigger == SCHEDULE else LEASE_WAIT_SECONDS
     with lease(instance.settings.instance, target.mailbox_id, wait=wait):
-        started_at = clock()
+        run = Run(target.mailbox_id, trigger, clock())
         report = RunReport()
+        seconds = deadline_seconds(instance.settings.max_message_mb)
+        ends_at = time.monotonic() + seconds
 
         def pass_over(way: Way) -> None:
-            with connect(target.settings) as mailbox:
+            with connect(target.settings) as mailbox, _cut_at(ends_at, mailbox):
                 options = RunOptions.load(instance, target.mailbox_id, target.version, target.wanted.values)
-                InboxRun(instance, mailbox, parser, options, report, clock, stop, way).work()
+                InboxRun(instance, mailbox, parser, run, options, report, clock, stop, way).work()
 
-        report.failure = _run(target, pass_over)
-        _record(instance, target.mailbox_id, report, started_at, clock(), trigger)
+        def all_passes() -> None:
+            with instance.database.writing() as session:
+                mark_cut_short(session, run.mailbox_id)
+            _work(pass_over)
+
+        report.failure = _run(target, all_passes)
+        if report.failure and time.monotonic() >= ends_at:
+            report.failure = _too_long(seconds)
+        _record(instance, run, report, clock())
     return report
+
+
+def deadline_seconds(max_message_mb: int) -> float:
+    """After so long a run's connection is cut, whatever the server does."""
+    return RUN_SECONDS + GRACE_SECONDS + max_message_mb * 1_000_000 * SECONDS_PER_OCTET
+
+
+@contextmanager
+def _cut_at(ends_at: float, mailbox: Mailbox) -> Iterator[None]:
+    """Each call has a deadline of its own; this one is for all of them together."""
+    alarm = Alarm(mailbox.abort)
+    alarm.set(max(ends_at - time.monotonic(), 0.0))
+    try:
+        yield
+    finally:
+        alarm.clear()
+
+
+def _too_long(seconds: float) -> Failure:
+    sentence = f"The run was ended after {seconds / 60:.0f} minutes: the mail server kept it waiting."
+    return Failure(
+        sentence, "The next run goes on from there. If this comes back, ask who runs the server.", False
+    )
 
 
 def _find_target(instance: Instance, now: datetime, trigger: str) -> Target:
@@ -101,29 +139,36 @@ def _find_target(instance: Instance, now: datetime, trigger: str) -> Target:
     except VaultError as error:
         cure = "Or enter the password again: servicedesk mail set incoming --password-stdin"
         report = RunReport(failure=Failure(str(error), cure, needs_a_person=True))
-        _record(instance, identity.id, report, now, now, trigger)
+        _record(instance, Run(identity.id, trigger, now), report, now)
         raise
     settings = mail_servers.server_settings(wanted, instance.settings)
     return Target(identity.id, stored.version, wanted, settings)
 
 
-def _run(target: Target, pass_over: Callable[[Way], None]) -> Failure | None:
+def _run(target: Target, work: Callable[[], None]) -> Failure | None:
     """The run itself; every way it can fail becomes a sentence and its cure."""
     try:
-        _work(pass_over)
+        work()
     except MailServerError as error:
         remedy = explain(error, target.settings)
         logger.warning("incoming mail failed at %s: %s", error.stage, type(error).__name__)
         return Failure(remedy.sentence, remedy.cure, error.permanent)
     except sa.exc.DBAPIError as error:
         logger.exception("the database failed during a run")
-        sentence = f"The database could not be used: {error.orig}."
+        sentence = f"The database could not be used: {_cause(error).orig}."
         return Failure(sentence, "Check that the disk is not full and may be written to.", False)
     except Exception as error:
         logger.exception("a run failed")
         sentence = f"Something went wrong on our side ({type(error).__name__})."
         return Failure(sentence, "The log has the details. No message was lost.", False)
     return None
+
+
+def _cause(error: sa.exc.DBAPIError) -> sa.exc.DBAPIError:
+    """A full disk ends SQLite's transaction, and what is heard last is that its savepoint is gone."""
+    while isinstance(error.__context__, sa.exc.DBAPIError):
+        error = error.__context__
+    return error
 
 
 def _work(pass_over: Callable[[Way], None]) -> None:
@@ -145,17 +190,15 @@ def _work(pass_over: Callable[[Way], None]) -> None:
         raise
 
 
-def _record(
-    instance: Instance, mailbox_id: int, report: RunReport, started_at: datetime, now: datetime, trigger: str
-) -> None:
+def _record(instance: Instance, run: Run, report: RunReport, now: datetime) -> None:
     """Keep the record of the run; where even that fails the log has it."""
     try:
         with instance.database.writing() as session:
-            record_run(session, mailbox_id, report, started_at=started_at, now=now, trigger=trigger)
+            record_run(session, run, report, now=now)
     except sa.exc.DBAPIError:
         logger.exception("the run could not be recorded")
     if report.counts.processed or report.failure:
-        logger.info("run of mailbox %d: %s", mailbox_id, report.counts)
+        logger.info("run of mailbox %d: %s", run.mailbox_id, report.counts)
 
 
 __all__ = ["NotPolled", "VaultError", "poll"]

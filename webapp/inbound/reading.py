@@ -36,6 +36,16 @@ def read_message(parser: ParserProcess, listed: RemoteMessage, fetched: FetchedM
     return _received(listed, fetched, stub, TicketNotice.QUARANTINE)
 
 
+def is_too_large(listed: RemoteMessage, limit_mb: int) -> bool:
+    """Whether only its header is taken in."""
+    return listed.size > limit_mb * 1_000_000
+
+
+def header_of(raw: bytes) -> bytes:
+    """The octets that a mail server gives for the header: with the empty line that ends it."""
+    return raw.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+
+
 def read_header_only(
     parser: ParserProcess, listed: RemoteMessage, fetched: FetchedMessage, *, limit_mb: int
 ) -> Received:
@@ -53,17 +63,23 @@ def quarantined(received: Received, defect: str) -> Received:
     return dataclasses.replace(received, message=message, notice=TicketNotice.QUARANTINE)
 
 
+def digest(listed: RemoteMessage, fetched: FetchedMessage, *, header_only: bool) -> str:
+    """What stands for the octets of a message; of one too large only the header is at hand."""
+    octets = hashlib.sha256(fetched.raw)
+    if header_only:
+        octets.update(str(listed.size).encode())  # equal headers of different messages stay different
+    return octets.hexdigest()
+
+
 def _received(
     listed: RemoteMessage, fetched: FetchedMessage, message: InboundMessage, notice: TicketNotice | None
 ) -> Received:
-    digest = hashlib.sha256(fetched.raw)
-    if notice is TicketNotice.TOO_LARGE:
-        digest.update(str(listed.size).encode())  # equal headers of different messages stay different
+    sha256 = digest(listed, fetched, header_only=notice is TicketNotice.TOO_LARGE)
     fingerprint = content_fingerprint(message) if notice is None else None
     return Received(
         key=listed.key,
         size=listed.size,
-        identity=Identity(digest.hexdigest(), listed.received_at, fingerprint),
+        identity=Identity(sha256, listed.received_at, fingerprint),
         compressed=zlib.compress(fetched.raw, 1),
         transport_headers=fetched.transport_headers,
         message=message,
@@ -74,7 +90,7 @@ def _received(
 
 def _stub(parser: ParserProcess, fetched: FetchedMessage, defect: str) -> InboundMessage:
     """What the header alone tells; where even that kills the parser, nothing but the defect."""
-    head = fetched.raw[:HEADER_OCTETS].partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
+    head = header_of(fetched.raw[:HEADER_OCTETS])
     try:
         message = parser.parse(head, fetched.transport_headers)
     except ParserDied:

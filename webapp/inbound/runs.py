@@ -12,6 +12,7 @@ from webapp.models import MailboxIdentity, PollRun
 
 FIRST_DELAY, LONGEST_DELAY = timedelta(minutes=1), timedelta(minutes=30)
 KEEP_QUIET_RUNS, KEEP_RUNS = timedelta(days=2), timedelta(days=90)
+CUT_SHORT = "The program ended in the middle of this run; the next run went on from there."
 
 
 @dataclass(slots=True)
@@ -50,6 +51,15 @@ class Failure:
     needs_a_person: bool  # trying again unchanged will not help
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Which run this is."""
+
+    mailbox_id: int
+    trigger: str  # schedule | command | button
+    started_at: datetime
+
+
 @dataclass(slots=True)
 class RunReport:
     """What one run did. `drained`: nothing was left that this run should have done."""
@@ -58,34 +68,58 @@ class RunReport:
     failure: Failure | None = None
     drained: bool = True
     next_try_at: datetime | None = None
+    run_id: int | None = None  # its row, once it has taken something in
 
 
 def is_due(identity: MailboxIdentity, now: datetime) -> bool:
-    """Whether back-off allows a scheduled run now."""
-    return identity.next_poll_at is None or identity.next_poll_at <= now
+    """Whether back-off allows a scheduled run now.
+
+    A time further off than any back-off was written before the clock was put back.
+    """
+    due_at = identity.next_poll_at
+    return due_at is None or due_at <= now or due_at > now + LONGEST_DELAY
 
 
-def record_run(
-    session: Session, mailbox_id: int, report: RunReport, *, started_at: datetime, now: datetime, trigger: str
-) -> None:
-    """Store the run and move the back-off on. Sets `report.next_try_at` after a failure."""
-    identity = session.get_one(MailboxIdentity, mailbox_id)
+def begin_run(session: Session, run: Run) -> int:
+    """A row for a run that takes something in, in the transaction of its first batch; its id."""
+    row = PollRun(
+        mailbox_id=run.mailbox_id, started_at=run.started_at, trigger=run.trigger, counts=asdict(Counts())
+    )
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def keep_counts(session: Session, run_id: int, counts: Counts) -> None:
+    """What was done so far, in the transaction that did it: it is right also when the run never ends."""
+    session.execute(sa.update(PollRun).where(PollRun.id == run_id).values(counts=asdict(counts)))
+
+
+def mark_cut_short(session: Session, mailbox_id: int) -> None:
+    """Runs without an end while we hold the lease: whoever made them is gone."""
+    session.execute(
+        sa.update(PollRun)
+        .where(PollRun.mailbox_id == mailbox_id, PollRun.finished_at.is_(None), PollRun.error == "")
+        .values(error=CUT_SHORT)
+    )
+
+
+def record_run(session: Session, run: Run, report: RunReport, *, now: datetime) -> None:
+    """Store how the run ended and move the back-off on. Sets `report.next_try_at` after a failure."""
+    identity = session.get_one(MailboxIdentity, run.mailbox_id)
     failure = report.failure
     if failure is None:
+        identity.first_run_at = identity.first_run_at or now
         identity.last_success_at, identity.failing_since, identity.failures = now, None, 0
         identity.next_poll_at, identity.last_error, identity.last_cure = None, "", ""
+        identity.needs_a_person = False
     else:
         identity.failing_since = identity.failing_since or now
         identity.failures += 1
         identity.last_error, identity.last_cure = failure.sentence, failure.cure
+        identity.needs_a_person = failure.needs_a_person
         identity.next_poll_at = report.next_try_at = now + delay_after(identity.failures, failure)
-    session.add(
-        PollRun(
-            mailbox_id=mailbox_id, started_at=started_at, finished_at=now, trigger=trigger,
-            error=failure.sentence if failure else "", cure=failure.cure if failure else "",
-            counts=asdict(report.counts),
-        )
-    )  # fmt: skip
+    _end_row(session, run, report, now)
     _forget_old_runs(session, now)
 
 
@@ -95,6 +129,17 @@ def delay_after(failures: int, failure: Failure) -> timedelta:
         return LONGEST_DELAY
     doublings = min(failures - 1, 10)
     return min(FIRST_DELAY * (1 << doublings), LONGEST_DELAY)
+
+
+def _end_row(session: Session, run: Run, report: RunReport, now: datetime) -> None:
+    row = session.get(PollRun, report.run_id) if report.run_id is not None else None
+    if row is None:
+        row = PollRun(mailbox_id=run.mailbox_id, started_at=run.started_at, trigger=run.trigger)
+        session.add(row)
+    row.finished_at = now
+    row.error = report.failure.sentence if report.failure else ""
+    row.cure = report.failure.cure if report.failure else ""
+    row.counts = asdict(report.counts)
 
 
 def _forget_old_runs(session: Session, now: datetime) -> None:

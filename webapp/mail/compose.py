@@ -27,17 +27,31 @@ def test_message(
     sender: str, recipient: str, *, message_id: str, loop_token: str, now: datetime, row_label: str
 ) -> bytes:
     """The "Send a test message" mail with CRLF lines. ValueError on a control character or a bad address."""
+    return automatic_message(
+        sender,
+        recipient,
+        message_id=message_id,
+        loop_token=loop_token,
+        now=now,
+        subject=f"Test message: {_checked('row_label', row_label)}",
+        text=_TEXT.format(row_label=row_label, when=now.strftime("%Y-%m-%d %H:%M %Z").strip()),
+    )
+
+
+def automatic_message(
+    sender: str, recipient: str, *, message_id: str, loop_token: str, now: datetime, subject: str, text: str
+) -> bytes:
+    """A mail nobody wrote and nobody should answer, with CRLF lines. ValueError as above."""
     message = EmailMessage(policy=SMTP)
     message["From"] = _mailbox("sender", sender)
     message["To"] = _mailbox("recipient", recipient)
-    message["Subject"] = f"Test message: {_checked('row_label', row_label)}"
+    message["Subject"] = _checked("subject", subject)
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{_checked('message_id', message_id).strip('<> ')}>"
     # RFC 3834 section 5: says to every responder that nobody wants an answer.
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     message[LOOP_HEADER] = _checked("loop_token", loop_token)
-    text = _TEXT.format(row_label=row_label, when=now.strftime("%Y-%m-%d %H:%M %Z").strip())
     message.set_content(text, charset="utf-8", cte="quoted-printable")
     return message.as_bytes()
 

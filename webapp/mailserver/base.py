@@ -10,9 +10,9 @@ Every call ends within a deadline of its own, whatever the server does; every fa
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -61,13 +61,18 @@ class InboxState:
     unread: int | None = None
 
 
+# For a message whose time of receipt cannot be read: always the same, so that the message is recognised
+# from run to run, and after any cut-off, so that it is rather processed than silently left.
+UNKNOWN_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteMessage:
     """One message in the inbox, not fetched yet. `key` is stable within the epoch (IMAP: the UID)."""
 
     key: str
     size: int  # octets as the server estimates them (RFC822.SIZE): budgets batches, proves nothing
-    received_at: datetime  # INTERNALDATE / receivedDateTime, aware, UTC
+    received_at: datetime  # INTERNALDATE / receivedDateTime, aware, UTC; else UNKNOWN_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,11 @@ class ArchiveFolder:
 
 @dataclass(frozen=True, slots=True)
 class MoveResult:
-    """What became of each key of a move: in the folder now, or gone before we came."""
+    """What became of each key of a move: in the folder now, or gone from the inbox before we came.
+
+    In neither: still in the inbox. A server that does not say what it moved (IMAP without COPYUID) lets a
+    message that others removed at that very moment, together with ours, be taken for moved.
+    """
 
     moved: frozenset[str]
     vanished: frozenset[str]
@@ -119,14 +128,20 @@ class Mailbox(Protocol):
         May include messages up to a day older than `since` (IMAP SINCE has day precision).
         """
 
+    def list_read(self, *, since: datetime) -> Sequence[str]:
+        """Keys of the messages marked as read (\\Seen) and received since then, oldest first.
+
+        May include messages up to a day older, as `list_unread` may.
+        """
+
     def look_up(self, keys: Collection[str]) -> list[RemoteMessage]:
         """Size and time of receipt of each message that is still there, in the order given."""
 
     def fetch(self, keys: Sequence[str]) -> Iterator[FetchedMessage]:
         """The complete messages, unread state untouched (BODY.PEEK[]); vanished ones are left out."""
 
-    def fetch_header(self, key: str) -> FetchedMessage | None:
-        """Only the header of one message, for one too large to take in."""
+    def fetch_headers(self, keys: Sequence[str]) -> Iterator[FetchedMessage]:
+        """Only the header octets of each message (BODY.PEEK[HEADER]); vanished ones are left out."""
 
     def still_in_inbox(self, keys: Collection[str]) -> frozenset[str]:
         """Those of `keys` that are in the inbox now, read or not."""
@@ -136,6 +151,25 @@ class Mailbox(Protocol):
 
     def move(self, keys: Collection[str], folder: str) -> MoveResult:
         """Move to `folder`, which is created once if the server says it is missing ([TRYCREATE])."""
+
+    def wait_for_news(self, seconds: float, *, stop: Callable[[], bool]) -> bool:
+        """Wait until the inbox may have something new: True at once when it may, also without waiting.
+
+        News is what came since `open`, or since the last time this returned True; what was there before
+        is not, so the inbox is looked through once after opening. False after `seconds` (at most 28
+        minutes: servers end a session after 30, RFC 2177) or within half a second of `stop()` saying so.
+        The session can be used afterwards. Raises IdleNotSupported where the server cannot do this.
+        """
+
+    def list_folder(self, folder: str, *, since: datetime | None = None) -> Sequence[str]:
+        """Keys of all messages of another folder, oldest first, which is opened read-only (EXAMINE).
+
+        From now on `look_up` and `fetch_headers` are about that folder; the inbox takes a new session. May
+        include messages up to a day older than `since`, as `list_unread` may.
+        """
+
+    def abort(self) -> None:
+        """Cut the connection, from any thread: whatever waits for the server fails at once. Never raises."""
 
     def close(self) -> None:
         """End the session; never raises."""
@@ -166,6 +200,9 @@ class Transport(Protocol):
 
     def send(self, raw: bytes, *, sender: str, recipients: Sequence[str]) -> SendResult:
         """Submit one message with this envelope; raises only when no recipient was accepted."""
+
+    def abort(self) -> None:
+        """Cut the connection, from any thread: whatever waits for the server fails at once. Never raises."""
 
     def close(self) -> None:
         """End the session; never raises."""

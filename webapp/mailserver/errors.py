@@ -23,6 +23,7 @@ class Stage(enum.StrEnum):
     INBOX = "inbox"
     MOVE = "move"
     ARCHIVE = "archive"
+    FORESEE = "foresee"
     FETCH = "fetch"
     FROM = "from"
     SEND = "send"
@@ -151,6 +152,12 @@ class PasswordsNotAccepted(AuthenticationFailed):
 
 class MoveNotSupported(MailServerError):
     """The server cannot move messages (RFC 6851)."""
+
+    permanent = True
+
+
+class IdleNotSupported(MailServerError):
+    """The server cannot say by itself that mail has come (RFC 2177); it has to be asked again and again."""
 
     permanent = True
 

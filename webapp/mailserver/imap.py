@@ -6,37 +6,48 @@ copied or expunged; what leaves the inbox leaves it by MOVE.
 
 from __future__ import annotations
 
+import time
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
-from imapclient.datetime_util import format_criteria_date, parse_to_datetime
-from imapclient.response_parser import parse_response
-
 from .base import ArchiveFolder, FetchedMessage, InboxState, MoveResult, RemoteMessage, ServerSettings
-from .errors import FolderRefused, MoveNotSupported, Stage
+from .errors import FolderRefused, IdleNotSupported, MoveNotSupported, Stage
+from .imap_commands import (
+    Moved,
+    ask_namespace,
+    count_unread,
+    create_folder,
+    day_before,
+    find_default,
+    find_folder,
+    find_named,
+    find_present,
+    move_or_create,
+    read_fetch,
+    read_size,
+    read_time,
+    search,
+)
 from .imap_folders import (
     DEFAULT_NAME,
     Folder,
     check_archive,
     check_name,
     has_no_children,
-    read_list,
-    special_archive,
     with_prefix,
 )
-from .imap_session import ImapSession
+from .imap_session import COME_BACK, ImapSession
 from .imap_sets import Keys, read_set, uid_sets
 from .imap_wire import Client, CommandRefused
 
 # One SEARCH answer over 200,000 messages is longer than imaplib's longest line.
 ONE_SEARCH_UP_TO = 100_000
 SEARCH_WINDOW = 5_000
-# For a server that knows no time of receipt: always the same, and before any cut-off.
-_NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
+HEADERS_AT_ONCE = 100
 
 
 class ImapMailbox:
@@ -67,12 +78,13 @@ class ImapMailbox:
     def open_inbox(self, *, read_only: bool) -> InboxState:
         """SELECT or EXAMINE INBOX. Without lasting UIDs (RFC 3501 section 2.3.1.1) it is refused."""
         with self.session.step(Stage.INBOX) as client:
-            unread = _count_unread(client)
+            unread = count_unread(client)
             answer = client.select_folder("INBOX", readonly=read_only)
             validity = answer.get(b"UIDVALIDITY")
             if not validity or b"UIDNOTSTICKY" in answer:
                 raise FolderRefused("the server's UIDs do not last (UIDNOTSTICKY)", stage=Stage.INBOX)
-            self._total = int(answer.get(b"EXISTS", 0))
+            self._total = client.wire.exists = int(answer.get(b"EXISTS", 0))
+            client.wire.grown = False
             self._read_only = read_only
             return InboxState(epoch=f"INBOX/{validity}", total=self._total, unread=unread)
 
@@ -84,7 +96,7 @@ class ImapMailbox:
             name = self._settings.archive_folder.strip()
             if name:
                 check_name(name)
-            found = _find_named(client, name, prefix) if name else _find_default(client, prefix)
+            found = find_named(client, name, prefix) if name else find_default(client, prefix)
             folder = found or Folder(with_prefix(name or DEFAULT_NAME, prefix), delimiter, frozenset())
             check_archive(folder, prefix)
             return ArchiveFolder(folder.name, exists=found is not None and found.exists)
@@ -92,34 +104,34 @@ class ImapMailbox:
     def find_subfolder(self, parent: str, name: str) -> ArchiveFolder:
         check_name(name)
         with self.session.step(Stage.ARCHIVE) as client:
-            above = _find(client, parent)
+            above = find_folder(client, parent)
             delimiter = above.delimiter if above else self._namespace(client)[1]
             if not delimiter or (above and has_no_children(above)):
                 return ArchiveFolder(parent, exists=above is not None and above.exists)
             path = f"{parent}{delimiter}{name}"
-            below = _find(client, path)
+            below = find_folder(client, path)
             return ArchiveFolder(path, exists=below is not None and below.exists)
 
     def create_folder(self, path: str) -> None:
         check_name(path)
         self._check_writable(Stage.ARCHIVE)
         with self.session.step(Stage.ARCHIVE) as client:
-            _create(client, path)
+            create_folder(client, path)
 
     # Messages.
 
     def list_unread(self, *, since: datetime | None = None) -> Sequence[str]:
-        criteria = "UNSEEN" if since is None else f"UNSEEN SINCE {_day_before(since)}"
-        if self._total < ONE_SEARCH_UP_TO:
-            return Keys(self._search(criteria))
-        return Keys.joined([array("I", self._search(f"{window} {criteria}")) for window in self._windows()])
+        return self._list("UNSEEN" if since is None else f"UNSEEN SINCE {day_before(since)}")
+
+    def list_read(self, *, since: datetime) -> Sequence[str]:
+        return self._list(f"SEEN SINCE {day_before(since)}")
 
     def look_up(self, keys: Collection[str]) -> list[RemoteMessage]:
         found: dict[str, RemoteMessage] = {}
         for answer in self._fetch(keys, "INTERNALDATE RFC822.SIZE"):
-            if b"RFC822.SIZE" in answer:
-                key, size = str(answer[b"UID"]), int(answer[b"RFC822.SIZE"])
-                found[key] = RemoteMessage(key, size, _received_at(answer.get(b"INTERNALDATE")))
+            if answer.keys() & {b"RFC822.SIZE", b"INTERNALDATE"}:
+                key, size = str(answer[b"UID"]), read_size(answer.get(b"RFC822.SIZE"))
+                found[key] = RemoteMessage(key, size, read_time(answer.get(b"INTERNALDATE")))
         return [found[key] for key in keys if key in found]
 
     def fetch(self, keys: Sequence[str]) -> Iterator[FetchedMessage]:
@@ -129,15 +141,17 @@ class ImapMailbox:
             if raw is not None:
                 yield FetchedMessage(key, raw)
 
-    def fetch_header(self, key: str) -> FetchedMessage | None:
-        raw = self._bodies([key], "BODY.PEEK[HEADER]", b"BODY[HEADER]").get(key)
-        return None if raw is None else FetchedMessage(key, raw)
+    def fetch_headers(self, keys: Sequence[str]) -> Iterator[FetchedMessage]:
+        for start in range(0, len(keys), HEADERS_AT_ONCE):
+            some = keys[start : start + HEADERS_AT_ONCE]
+            headers = self._bodies(some, "BODY.PEEK[HEADER]", b"BODY[HEADER]")
+            yield from (FetchedMessage(key, headers[key]) for key in some if key in headers)
 
     def still_in_inbox(self, keys: Collection[str]) -> frozenset[str]:
         found: set[int] = set()
         for uids in uid_sets(keys):
             with self._inbox_step(Stage.INBOX) as client:
-                found.update(_present(client, uids))
+                found.update(find_present(client, uids))
         return frozenset(map(str, found)).intersection(keys)
 
     def mark_read(self, keys: Collection[str]) -> None:
@@ -153,17 +167,36 @@ class ImapMailbox:
     def move(self, keys: Collection[str], folder: str) -> MoveResult:
         check_name(folder)
         self._check_writable(Stage.MOVE)
-        present = self.still_in_inbox(keys)
-        moved: set[str] = set()
-        for uids in uid_sets(present):
-            copied = self._move_set(uids, folder)
-            moved |= self._move_one_by_one(read_set(uids), folder) if copied is None else copied
-        # Not every server says what it moved (COPYUID): what has left the inbox has been moved.
-        unsaid = present - moved
-        left = self.still_in_inbox(unsaid)
-        if not moved:
-            moved |= unsaid - left
-        return MoveResult(frozenset(moved), frozenset(keys) - moved - left)
+        moved = Moved()
+        for uids in uid_sets(self.still_in_inbox(keys)):
+            if not self._move_set(uids, folder, moved):
+                self._move_one_by_one(read_set(uids), folder, moved)
+        named = frozenset(moved.named.intersection(keys))
+        left = self.still_in_inbox(frozenset(keys) - named)
+        gone = named | (moved.unnamed - left)
+        return MoveResult(gone, frozenset(keys) - gone - left)
+
+    def wait_for_news(self, seconds: float, *, stop: Callable[[], bool]) -> bool:
+        if "IDLE" not in self.session.capabilities and self.session.line.healthy:
+            self.close()
+            raise IdleNotSupported("no IDLE in CAPABILITY (RFC 2177)", stage=Stage.INBOX)
+        with self._inbox_step(Stage.INBOX) as client:
+            client.wire.noop()  # what came since the last command, where IDLE itself would not tell
+        if not client.wire.grown:
+            self._idle(client, seconds, stop)
+        news, client.wire.grown = client.wire.grown, False
+        return news
+
+    def list_folder(self, folder: str, *, since: datetime | None = None) -> Sequence[str]:
+        check_name(folder)
+        with self.session.step(Stage.ARCHIVE) as client:
+            answer = client.select_folder(folder, readonly=True)
+            self._total = client.wire.exists = int(answer.get(b"EXISTS", 0))
+            self._read_only = True
+        return self._list("ALL" if since is None else f"SINCE {day_before(since)}")
+
+    def abort(self) -> None:
+        self.session.abort()
 
     def close(self) -> None:
         self.session.close()
@@ -188,14 +221,17 @@ class ImapMailbox:
         """A step that keeps count of the inbox: the windows of `list_unread` must stay within it."""
         with self.session.step(stage) as client:
             yield client
-            told = client.wire.untagged_responses
-            self._total -= len(told.get("EXPUNGE", ()))
-            if exists := told.get("EXISTS"):
-                self._total = int(exists[-1])
+            self._total = client.wire.exists
+
+    def _list(self, criteria: str) -> Keys:
+        """UIDs, oldest first: with one SEARCH, or in windows where there may be too many for that."""
+        if self._total < ONE_SEARCH_UP_TO:
+            return Keys(self._search(criteria))
+        return Keys.joined([array("I", self._search(f"{window} {criteria}")) for window in self._windows()])
 
     def _search(self, criteria: str) -> list[int]:
         with self._inbox_step(Stage.INBOX) as client:
-            return _search(client, criteria)
+            return search(client, criteria)
 
     def _windows(self) -> Iterator[str]:
         """Ranges of sequence numbers from the newest down.
@@ -214,7 +250,7 @@ class ImapMailbox:
         for uids in uid_sets(keys):
             with self._inbox_step(Stage.FETCH) as client:
                 _, data = client.wire.uid("FETCH", uids, f"(UID {items})")
-                answers = list(_read_fetch(data))
+                answers = list(read_fetch(data))
             yield from answers
 
     def _bodies(self, keys: Collection[str], item: str, name: bytes) -> dict[str, bytes]:
@@ -222,134 +258,52 @@ class ImapMailbox:
         found = ((str(answer[b"UID"]), answer.get(name)) for answer in self._fetch(keys, item))
         return {key: raw for key, raw in found if isinstance(raw, bytes)}
 
-    def _move_set(self, uids: str, folder: str) -> set[str] | None:
-        """Move with one command. What COPYUID names, or None where the server refused the set.
+    def _idle(self, client: Client, seconds: float, stop: Callable[[], bool]) -> None:
+        """In IDLE until the inbox has grown, the time is over or `stop()` says so."""
+        ends_at = time.monotonic() + seconds
+        tag = self._begin_idle()
+        while not client.wire.grown and self.session.wait(Stage.INBOX, ends_at - time.monotonic(), stop=stop):
+            with self._inbox_step(Stage.INBOX):
+                client.wire.hear_in_idle(tag)
+        with self._inbox_step(Stage.INBOX):
+            client.wire.end_idle(tag)
+
+    def _begin_idle(self) -> bytes:
+        with self._inbox_step(Stage.INBOX) as client:
+            try:
+                return client.wire.begin_idle()
+            except CommandRefused as refused:
+                if refused.code in COME_BACK:
+                    raise
+                raise IdleNotSupported(
+                    f"the server refused IDLE: {refused.status}", stage=Stage.INBOX
+                ) from refused
+
+    def _move_set(self, uids: str, folder: str, moved: Moved) -> bool:
+        """Move with one command. False where the server refused the set.
 
         One message that another session removed makes Dovecot refuse them all ([EXPUNGEISSUED]).
         """
         with self._inbox_step(Stage.MOVE) as client:
             try:
-                return _move_or_create(client, uids, folder)
+                move_or_create(client, uids, folder, moved)
             except CommandRefused as refused:
                 if refused.code == "OVERQUOTA":
                     raise
-                return None
+                return False
+            return True
 
-    def _move_one_by_one(self, uids: Iterable[int], folder: str) -> set[str]:
-        moved: set[str] = set()
+    def _move_one_by_one(self, uids: Iterable[int], folder: str, moved: Moved) -> None:
         for uid in uids:
             with self._inbox_step(Stage.MOVE) as client:
                 try:
-                    moved |= _move_or_create(client, str(uid), folder) or {str(uid)}
+                    move_or_create(client, str(uid), folder, moved)
                 except CommandRefused:
-                    if _present(client, str(uid)):
+                    if find_present(client, str(uid)):
                         raise
-        return moved
 
     def _namespace(self, client: Client) -> tuple[str, str]:
         """Prefix and delimiter of our own folders (RFC 2342); without NAMESPACE, LIST's delimiter."""
         if self._root is None:
-            self._root = _ask_namespace(client)
+            self._root = ask_namespace(client)
         return self._root
-
-
-_NO_SUCH_FOLDER = {"TRYCREATE", "NONEXISTENT"}
-
-
-def _count_unread(client: Client) -> int | None:
-    """STATUS before SELECT (RFC 3501 section 6.3.10): a number, where SEARCH would list them all."""
-    try:
-        counted = client.folder_status("INBOX", ["UNSEEN"]).get(b"UNSEEN")
-    except CommandRefused:
-        return None
-    return None if counted is None else int(counted)
-
-
-def _search(client: Client, criteria: str) -> list[int]:
-    _, data = client.wire.uid("SEARCH", criteria)
-    return [int(uid) for line in data if line for uid in line.split()]
-
-
-def _present(client: Client, uids: str) -> list[int]:
-    """Those of a set that are there. NOOP first: until then Dovecot finds what another session expunged."""
-    client.wire.noop()
-    return _search(client, f"UID {uids}")
-
-
-def _move_or_create(client: Client, uids: str, folder: str) -> set[str]:
-    try:
-        return _move(client, uids, folder)
-    except CommandRefused as refused:
-        if refused.code not in _NO_SUCH_FOLDER:
-            raise
-    _create(client, folder)
-    return _move(client, uids, folder)
-
-
-def _move(client: Client, uids: str, folder: str) -> set[str]:
-    """UID MOVE; the UIDs that COPYUID says were moved (RFC 4315 section 3)."""
-    client.wire.untagged_responses.pop("COPYUID", None)
-    client.move(uids, folder)
-    told = client.wire.untagged_responses.pop("COPYUID", [])
-    return {str(uid) for words in told for uid in read_set(words.split()[1].decode("ascii"))}
-
-
-def _read_fetch(data: list[Any]) -> Iterator[dict[bytes, Any]]:
-    """One dict an answer. IMAPClient's own reader merges answers by sequence number and takes that for
-    the UID where there is none."""
-    parsed = iter(parse_response(data))
-    for _, items in zip(parsed, parsed, strict=True):
-        answer = {bytes(name).upper(): value for name, value in zip(items[::2], items[1::2], strict=True)}
-        if b"UID" in answer:
-            yield answer
-
-
-def _received_at(text: Any) -> datetime:
-    try:
-        received: datetime = parse_to_datetime(text, normalise=False)
-        return received.astimezone(UTC)
-    except (TypeError, ValueError, AttributeError):
-        return _NO_DATE
-
-
-def _day_before(moment: datetime) -> str:
-    """SINCE compares days in whatever zone the server likes (RFC 3501 section 6.4.4)."""
-    day: bytes = format_criteria_date(moment.astimezone(UTC) - timedelta(days=1))
-    return day.decode("ascii")
-
-
-def _ask_namespace(client: Client) -> tuple[str, str]:
-    if client.has_capability("NAMESPACE"):
-        for prefix, delimiter in client.namespace().personal or ():
-            return prefix, delimiter or ""
-    roots = read_list(client.list_folders("", ""))
-    return "", roots[0].delimiter if roots else ""
-
-
-def _find_named(client: Client, name: str, prefix: str) -> Folder | None:
-    """The folder a person typed: under our own prefix, else exactly as written."""
-    full = with_prefix(name, prefix)
-    return _find(client, full) or (_find(client, name) if full != name else None)
-
-
-def _find_default(client: Client, prefix: str) -> Folder | None:
-    return special_archive(_list(client, "*")) or _find(client, prefix + DEFAULT_NAME)
-
-
-def _find(client: Client, name: str) -> Folder | None:
-    return next((folder for folder in _list(client, name) if folder.name == name), None)
-
-
-def _list(client: Client, pattern: str) -> list[Folder]:
-    return read_list(client.list_with_uses(pattern))
-
-
-def _create(client: Client, path: str) -> None:
-    """CREATE and SUBSCRIBE. Not every server says [ALREADYEXISTS]."""
-    try:
-        client.create_folder(path)
-    except CommandRefused as refused:
-        if refused.code != "ALREADYEXISTS" and _find(client, path) is None:
-            raise
-    with suppress(CommandRefused):
-        client.subscribe_folder(path)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import imaplib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from .base import ServerSettings, TlsMode
@@ -27,12 +27,11 @@ from .errors import (
     UnexpectedServer,
 )
 from .imap_wire import Client, CommandRefused, Goodbye, SendFailed
+from .providers import MICROSOFT_IMAP
 from .session import Session
 from .words import said
 
-# They take OAuth only; asking them would send the password for nothing.
-_TAKE_NO_PASSWORDS = {"outlook.office365.com", "outlook.office.com"}
-_COME_BACK = {"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"}
+COME_BACK = {"UNAVAILABLE", "INUSE", "LIMIT", "SERVERBUG"}
 _GOODBYE_SECONDS = 2.0
 _CODE = re.compile(rb"\[[^\]]*\]")  # [CAPABILITY ...] in the greeting
 
@@ -47,7 +46,7 @@ class ImapSession(Session):
 
     def check_settings(self) -> None:
         host = self.settings.host.strip().rstrip(".").lower()
-        if host in _TAKE_NO_PASSWORDS:
+        if host in MICROSOFT_IMAP:
             raise PasswordsNotAccepted(f"{host} takes no passwords", stage=Stage.SIGN_IN)
         super().check_settings()
 
@@ -77,6 +76,11 @@ class ImapSession(Session):
         client.wire.forget()
         with self.line.step(stage, self._translate, seconds=seconds):
             yield client
+
+    def wait(self, stage: Stage, seconds: float, *, stop: Callable[[], bool]) -> bool:
+        """Whether the server said something within this time; its silence is no failure here."""
+        with self.step(stage, seconds=seconds + self.settings.timeout):
+            return self.line.wait(seconds, stop=stop)
 
     def close(self) -> None:
         if self._client is not None and self.line.healthy:
@@ -139,7 +143,7 @@ class ImapSession(Session):
         if isinstance(exc, CommandRefused):
             return self._refusal(exc, stage)
         if isinstance(exc, Goodbye):
-            failure = ServerBusy if exc.code in _COME_BACK else ConnectionFailed
+            failure = ServerBusy if exc.code in COME_BACK else ConnectionFailed
             words = self._said(exc.words)
             return failure(f"the server closed the connection: {words}", stage=stage, server_said=words)
         if isinstance(exc, SendFailed):
@@ -153,7 +157,7 @@ class ImapSession(Session):
     def _refusal(self, refused: CommandRefused, stage: Stage) -> MailServerError:
         words = self._said(refused.words)
         failure: type[MailServerError] = _REFUSALS.get(stage, UnexpectedServer)
-        if refused.code in _COME_BACK:
+        if refused.code in COME_BACK:
             failure = ServerBusy
         elif refused.code == "OVERQUOTA":
             failure = QuotaExceeded

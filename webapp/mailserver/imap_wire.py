@@ -54,6 +54,8 @@ class Wire(imaplib.IMAP4):
 
     def __init__(self, line: Line) -> None:
         self._line = line
+        self.exists = 0  # messages in the selected folder, as the server last told
+        self.grown = False  # whether there were more of them at some time since this was set to False
         super().__init__(line.host, line.port)
 
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
@@ -92,6 +94,22 @@ class Wire(imaplib.IMAP4):
     def starttls(self, ssl_context: Any = None) -> Any:
         raise NotImplementedError("ImapSession does it, with a verified certificate")
 
+    def begin_idle(self) -> bytes:
+        """IDLE (RFC 2177): from now on the server talks by itself. The tag, for `end_idle`."""
+        tag: bytes = self._command("IDLE")
+        while self._get_response() is not None:
+            self._check_still_idle(tag)
+        return tag
+
+    def hear_in_idle(self, tag: bytes) -> None:
+        """One response; `exists` and `grown` tell what it said."""
+        self._get_response()
+        self._check_still_idle(tag)
+
+    def end_idle(self, tag: bytes) -> None:
+        self.send(b"DONE\r\n")
+        self._command_complete("IDLE", tag)
+
     def login_with_literals(self, *values: bytes) -> None:
         """LOGIN for what a quoted string cannot hold: octets above 127 (RFC 3501 section 4.3)."""
         tag = self._new_tag()
@@ -109,6 +127,21 @@ class Wire(imaplib.IMAP4):
         check_speaks("IMAP", line, Stage.GREETING)
         if line.upper().startswith(b"* BYE"):
             raise Goodbye(line[5:].strip())
+
+    def _check_still_idle(self, tag: bytes) -> None:
+        self._check_bye()
+        if self.tagged_commands[tag]:
+            self._command_complete("IDLE", tag)
+            raise Goodbye(b"IDLE was ended by the server")
+
+    def _append_untagged(self, typ: str, dat: Any) -> None:
+        """The count is kept in the order things are told: an EXPUNGE and an EXISTS may cancel out."""
+        if typ == "EXPUNGE":
+            self.exists -= 1
+        elif typ == "EXISTS":
+            self.grown = self.grown or int(dat) > self.exists
+            self.exists = int(dat)
+        super()._append_untagged(typ, dat)  # type: ignore[misc]
 
     def _check_bye(self) -> None:
         if words := self.untagged_responses.get("BYE"):
@@ -131,7 +164,9 @@ class Wire(imaplib.IMAP4):
 
     # imaplib's stubs leave these out, or tell half of it.
     untagged_responses: dict[str, list[Any]]
+    tagged_commands: dict[bytes, Any]
     _new_tag: Any
+    _command: Any
     _simple_command: Any
     _untagged_response: Any
     _get_response: Any

@@ -9,6 +9,7 @@ smtplib, so that nothing is sent or read past it.
 from __future__ import annotations
 
 import io
+import selectors
 import socket
 import ssl
 import time
@@ -21,6 +22,10 @@ from .deadline import Alarm
 from .errors import ConnectionFailed, MailServerError, ServerTimeout, Stage, TlsFailed, UnexpectedServer
 
 _CHUNK = 64 * 1024
+# How soon `wait` notices that it is to stop.
+_LOOK_EVERY = 0.25
+# A peer that vanished without a word is noticed after about two minutes of waiting for it.
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 20, "TCP_KEEPCNT": 3}
 
 Translator = Callable[[Exception, Stage], MailServerError | None]
 
@@ -38,19 +43,23 @@ class Line:
         self._sock: socket.socket | None = None
         self._reader: io.BufferedReader | None = None
         self._alarm = Alarm(self.abort)
+        self._aborted = False
 
     # Opening.
 
     def resolve(self) -> list[str]:
         """Look the host's addresses up."""
         self.host = sockets.to_ascii_host(self.host)
-        return sockets.resolve(self.host, self.port, self._seconds())
+        return sockets.resolve(self.host, self.port, self._seconds(), stop=self._is_aborted)
 
     def connect(self, addresses: list[str]) -> str:
         """Connect to the first address that answers; which one that was."""
-        sock = sockets.connect(self.host, addresses, self.port, self._seconds())
+        sock = sockets.connect(self.host, addresses, self.port, self._seconds(), stop=self._is_aborted)
         self._use(sock)
         self.healthy = True
+        if self._aborted:  # in this very moment: abort() may have seen no socket yet
+            self.close()
+            raise ConnectionFailed(f"{self.host}: stopped", stage=Stage.CONNECT)
         return str(sock.getpeername()[0])
 
     def start_tls(self, context: ssl.SSLContext) -> None:
@@ -105,9 +114,11 @@ class Line:
     def abort(self) -> None:
         """Shut the socket down, also from another thread: a blocked read or write returns at once.
 
+        Before there is a socket, looking up the name and connecting end instead.
         SSLSocket.shutdown() forgets its TLS state first, and a write after that would go out in clear:
         so the plain socket's method.
         """
+        self._aborted = True
         self.healthy = False
         sock = self._sock
         if sock is not None:
@@ -145,6 +156,18 @@ class Line:
         self._alarm.progress(len(line))
         return line
 
+    def wait(self, seconds: float, *, stop: Callable[[], bool]) -> bool:
+        """Until there is something to read: True; after `seconds`, or when `stop()` says so: False."""
+        ends_at = time.monotonic() + seconds
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._opened()[0], selectors.EVENT_READ)
+            while not self._is_readable():
+                remaining = ends_at - time.monotonic()
+                if remaining <= 0 or stop():
+                    return False
+                selector.select(min(remaining, _LOOK_EVERY))
+        return True
+
     def sendall(self, data: bytes) -> None:
         """In pieces: the timeout of socket.sendall() is for all of it together, however large."""
         sock, _ = self._opened()
@@ -159,10 +182,17 @@ class Line:
 
     # Details.
 
+    def _is_aborted(self) -> bool:
+        return self._aborted
+
     def _use(self, sock: socket.socket) -> None:
         # The alarm ends every wait; the socket's own timeout is there should the alarm's thread be gone.
         sock.settimeout(self._timeout + 5)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each literal waits 40 ms
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE.items():
+            if hasattr(socket, name):  # not every system has all of them
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._sock = sock
         self._reader = cast(io.BufferedReader, sock.makefile("rb", buffering=_CHUNK))
 
@@ -179,6 +209,19 @@ class Line:
             return reader.peek(1)
         finally:
             sock.settimeout(self._timeout + 5)
+
+    def _is_readable(self) -> bool:
+        """Whether octets have come, or an error at the end of the stream. A TLS record may hold none."""
+        sock, reader = self._opened()
+        sock.setblocking(False)
+        try:
+            if reader.peek(1) or (self.secured is None and sock.recv(1, socket.MSG_PEEK)):
+                return True
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        finally:
+            sock.settimeout(self._timeout + 5)
+        raise ConnectionResetError("the connection ended")
 
     def _seconds(self, seconds: float | None = None) -> float:
         seconds = self._timeout if seconds is None else seconds

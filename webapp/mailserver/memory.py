@@ -6,7 +6,8 @@ calls; its knobs break what real servers break.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
@@ -16,6 +17,7 @@ from .base import ArchiveFolder, FetchedMessage, InboxState, MoveResult, RemoteM
 from .errors import (
     ConnectionFailed,
     FolderRefused,
+    IdleNotSupported,
     MailServerError,
     MoveNotSupported,
     QuotaExceeded,
@@ -23,6 +25,8 @@ from .errors import (
     SenderRefused,
     Stage,
 )
+
+_LOOK_EVERY = 0.01
 
 
 @dataclass(slots=True)
@@ -34,6 +38,7 @@ class StoredMessage:
     received_at: datetime
     seen: bool = False
     transport_headers: tuple[tuple[str, str], ...] = ()
+    misjudged: int = 0  # octets that RFC822.SIZE is wrong by
 
 
 @dataclass(slots=True)
@@ -45,6 +50,7 @@ class MemoryServer:
     delimiter: str = "/"
     archive_name: str = "Archive"
     can_move: bool = True
+    can_idle: bool = True
     children_allowed: bool = True
     has_quota: bool = False  # every folder but the inbox is full
     lose_reply_of: set[str] = field(default_factory=set)  # "move": it is done, then the connection ends
@@ -82,6 +88,10 @@ class MemoryServer:
         message.uid = self._next_uid()
         self.folders[folder].append(message)
 
+    @property
+    def newest_uid(self) -> int:
+        return max((message.uid for message in list(self.folders["INBOX"])), default=0)
+
     def _next_uid(self) -> int:
         self._last_uid += 1
         return self._last_uid
@@ -94,13 +104,16 @@ class MemoryMailbox:
         self.server = server
         self._open = False
         self._read_only = False
+        self._opened = "INBOX"
+        self._known_uid = 0
 
     def open(self, *, read_only: bool = False) -> InboxState:
-        self._open = True
+        self._open, self._opened = True, "INBOX"
         self._command("open", Stage.CONNECT)
         if not read_only and not self.server.can_move:
             self._fail(MoveNotSupported("no MOVE in CAPABILITY (RFC 6851)", stage=Stage.MOVE))
         self._read_only = read_only
+        self._known_uid = self.server.newest_uid
         unread = sum(not message.seen for message in self._inbox)
         return InboxState(f"INBOX/{self.server.uid_validity}", total=len(self._inbox), unread=unread)
 
@@ -125,11 +138,17 @@ class MemoryMailbox:
         unread = (message for message in self._inbox if not message.seen)
         return [str(message.uid) for message in unread if since is None or message.received_at >= since]
 
+    def list_read(self, *, since: datetime) -> Sequence[str]:
+        self._command("list_read", Stage.INBOX)
+        return [str(message.uid) for message in self._inbox if message.seen and message.received_at >= since]
+
     def look_up(self, keys: Collection[str]) -> list[RemoteMessage]:
         self._command("look_up", Stage.FETCH)
         found = self._by_key()
         return [
-            RemoteMessage(key, len(found[key].raw), found[key].received_at) for key in keys if key in found
+            RemoteMessage(key, len(found[key].raw) + found[key].misjudged, found[key].received_at)
+            for key in keys
+            if key in found
         ]
 
     def fetch(self, keys: Sequence[str]) -> Iterator[FetchedMessage]:
@@ -139,13 +158,13 @@ class MemoryMailbox:
             if key in found:
                 yield FetchedMessage(key, found[key].raw, found[key].transport_headers)
 
-    def fetch_header(self, key: str) -> FetchedMessage | None:
-        self._command("fetch_header", Stage.FETCH)
-        message = self._by_key().get(key)
-        if message is None:
-            return None
-        header, blank, _ = message.raw.partition(b"\r\n\r\n")
-        return FetchedMessage(key, header + blank, message.transport_headers)
+    def fetch_headers(self, keys: Sequence[str]) -> Iterator[FetchedMessage]:
+        self._command("fetch_headers", Stage.FETCH)
+        found = self._by_key()
+        for key in keys:
+            if key in found:
+                header, blank, _ = found[key].raw.partition(b"\r\n\r\n")
+                yield FetchedMessage(key, header + blank, found[key].transport_headers)
 
     def still_in_inbox(self, keys: Collection[str]) -> frozenset[str]:
         self._command("still_in_inbox", Stage.INBOX)
@@ -168,6 +187,33 @@ class MemoryMailbox:
             self._fail(ConnectionFailed("the connection ended", stage=Stage.MOVE))
         return MoveResult(frozenset(found), frozenset(keys) - frozenset(found))
 
+    def wait_for_news(self, seconds: float, *, stop: Callable[[], bool]) -> bool:
+        """`fail_on` also counts when it is filled during the wait: the server goes away."""
+        self._command("wait_for_news", Stage.INBOX)
+        if not self.server.can_idle:
+            self._fail(IdleNotSupported("no IDLE in CAPABILITY (RFC 2177)", stage=Stage.INBOX))
+        ends_at = time.monotonic() + seconds
+        while (newest := self.server.newest_uid) <= self._known_uid:
+            if not self._open:
+                self._fail(ConnectionFailed("the connection ended", stage=Stage.INBOX))
+            if "wait_for_news" in self.server.fail_on:
+                self._fail(self.server.fail_on["wait_for_news"])
+            if time.monotonic() >= ends_at or stop():
+                return False
+            time.sleep(_LOOK_EVERY)
+        self._known_uid = newest
+        return True
+
+    def list_folder(self, folder: str, *, since: datetime | None = None) -> Sequence[str]:
+        self._command("list_folder", Stage.ARCHIVE)
+        if folder not in self.server.folders:
+            self._fail(FolderRefused("no such folder", stage=Stage.ARCHIVE))
+        self._opened, self._read_only = folder, True
+        return [str(m.uid) for m in self._inbox if since is None or m.received_at >= since]
+
+    def abort(self) -> None:
+        self._open = False
+
     def close(self) -> None:
         self._open = False
 
@@ -181,7 +227,8 @@ class MemoryMailbox:
 
     @property
     def _inbox(self) -> list[StoredMessage]:
-        return self.server.folders["INBOX"]
+        """The folder that is open: the inbox, until `list_folder`."""
+        return self.server.folders[self._opened]
 
     def _by_key(self) -> dict[str, StoredMessage]:
         return {str(message.uid): message for message in self._inbox}
@@ -255,6 +302,9 @@ class MemoryTransport:
             lost.uncertain = True
             self._fail(lost)
         return SendResult(frozenset(accepted), refused)
+
+    def abort(self) -> None:
+        self._open = False
 
     def close(self) -> None:
         self._open = False

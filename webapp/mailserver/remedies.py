@@ -7,10 +7,10 @@ and enhanced status codes) and the host. A server's words alone never decide; th
 from __future__ import annotations
 
 import errno
-import re
 from collections.abc import Callable
+from dataclasses import replace
 
-from .base import MailProtocol, ServerSettings, TlsMode
+from .base import ServerSettings
 from .errors import (
     AddressRefused,
     AuthenticationFailed,
@@ -21,11 +21,13 @@ from .errors import (
     HostNotFound,
     InvalidSettings,
     MailServerError,
+    MessageRefused,
     MoveNotSupported,
     NameLookupFailed,
     PasswordsNotAccepted,
     PlainTextPort,
     QuotaExceeded,
+    RecipientsRefused,
     SenderRefused,
     ServerBusy,
     ServerTimeout,
@@ -34,39 +36,64 @@ from .errors import (
     StartTlsNotOffered,
     WrongProtocol,
 )
-from .remedies_tls import certificate, no_handshake, no_starttls, plain_text_port
-from .remedy import IMPLICIT_PORT, LABELS, STARTTLS_PORT, QuickFix, Remedy
+from .remedies_sign_in import (
+    encryption_first,
+    microsoft_smtp,
+    no_passwords,
+    no_sign_in_offered,
+    password_rejected,
+    sign_in_first,
+)
+from .remedies_tls import certificate, no_handshake, no_starttls, plain_text_port, switch_to_implicit
+from .remedy import ENTER_AGAIN, IMPLICIT_PORT, LABELS, STARTTLS_PORT, Findings, Remedy, said_by
+
+NOTHING_ELSE = Findings()
 
 
-def explain(error: MailServerError, settings: ServerSettings, *, expects_tls: bool = False) -> Remedy:
-    """The first line of the table that knows this error.
-
-    `expects_tls`: a port that sent no greeting was found to start with TLS.
-    """
+def explain(error: MailServerError, settings: ServerSettings, found: Findings = NOTHING_ELSE) -> Remedy:
+    """The first line of the table that knows this error."""
     for kind, stages, words in _TABLE:
         if isinstance(error, kind) and (not stages or error.stage in stages):
-            remedy = words(error, settings)
+            remedy = words(error, settings, found)
             if remedy is not None:
-                return _with_probe(remedy, settings) if expects_tls else remedy
-    return _anything_else(error, settings)
+                return _with_reminder(remedy)
+    return _anything_else(error, settings, found)
 
 
-Words = Callable[[MailServerError, ServerSettings], Remedy | None]
+Words = Callable[[MailServerError, ServerSettings, Findings], Remedy | None]
 
 
-def _said(error: MailServerError) -> str:
-    return f' It said: "{error.server_said}"' if error.server_said else ""
+def _with_reminder(remedy: Remedy) -> Remedy:
+    """One click may lead elsewhere than the saved password may go."""
+    if remedy.quick_fix is None or not remedy.quick_fix.needs_password:
+        return remedy
+    return replace(remedy, cure=f"{remedy.cure} {ENTER_AGAIN}")
 
 
 # Settings and names.
 
 
-def _invalid_settings(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _invalid_settings(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     assert isinstance(error, InvalidSettings)
-    return Remedy(f"The settings cannot be used: {error}.", "Correct this field.", error.field)
+    missing = _MISSING.get(error.field)
+    if missing and not str(getattr(settings, error.field)).strip():
+        return Remedy(*missing, error.field)
+    field = {"timeout": "timeout_ms", "ca_file": ""}.get(error.field, error.field)
+    return Remedy(f"The settings cannot be used: {error}.", "Correct this field.", field)
 
 
-def _host_not_found(error: MailServerError, settings: ServerSettings) -> Remedy:
+_MISSING = {
+    "host": ("The host name is missing.", "Enter the name of the mail server, for example imap.example.com."),
+    "username": ("The user name is missing.", "Enter the user name of the mailbox."),
+    "password": ("The password is missing.", "Enter the password."),
+    "from_address": (
+        "The From address is missing.",
+        "Enter one email address, for example help@example.com.",
+    ),
+}
+
+
+def _host_not_found(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(
         f'The host name "{settings.host}" does not exist.',
         'Check the spelling. Enter only the name, without "https://" or a port.',
@@ -74,7 +101,7 @@ def _host_not_found(error: MailServerError, settings: ServerSettings) -> Remedy:
     )
 
 
-def _no_dns(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _no_dns(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(
         "This server cannot look up names right now.", "Check the server's DNS and internet connection."
     )
@@ -83,7 +110,7 @@ def _no_dns(error: MailServerError, settings: ServerSettings) -> Remedy:
 # Connecting.
 
 
-def _address_refused(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _address_refused(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(
         f"{settings.host} leads to an address that is never a mail server's.",
         "Enter the mail server's own name.",
@@ -91,7 +118,7 @@ def _address_refused(error: MailServerError, settings: ServerSettings) -> Remedy
     )
 
 
-def _nothing_answers(error: MailServerError, settings: ServerSettings) -> Remedy | None:
+def _nothing_answers(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy | None:
     if not isinstance(error, ConnectionFailed) or error.errno != errno.ECONNREFUSED:
         return None
     return Remedy(
@@ -99,10 +126,19 @@ def _nothing_answers(error: MailServerError, settings: ServerSettings) -> Remedy
         f"{settings.protocol.upper()} normally uses {IMPLICIT_PORT[settings.protocol]} (SSL/TLS) or "
         f"{STARTTLS_PORT[settings.protocol]} (STARTTLS). Check that the service is on.",
         "port",
+        switch_to_implicit(found.verified_port) if found.verified_port else None,
     )
 
 
-def _no_answer(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _no_way_there(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
+    return Remedy(
+        f"{settings.host} cannot be reached on port {settings.port}.",
+        "Check the host name, and this server's internet connection and firewall.",
+        "host",
+    )
+
+
+def _no_answer(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(
         f"{settings.host} did not answer on port {settings.port} within {settings.timeout:g} s.",
         "A firewall probably blocks the port. "
@@ -114,108 +150,30 @@ def _no_answer(error: MailServerError, settings: ServerSettings) -> Remedy:
 # The greeting.
 
 
-def _no_greeting(error: MailServerError, settings: ServerSettings) -> Remedy:
-    return Remedy(
-        f"The server on port {settings.port} sent no greeting.",
-        "Check the host and the port.",
-        "port",
-    )
+def _no_greeting(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
+    sentence = f"The server on port {settings.port} sent no greeting."
+    if not found.starts_with_tls:
+        return Remedy(sentence, "Check the host and the port.", "port")
+    fix = switch_to_implicit(settings.port, label="Switch to SSL/TLS and test again")
+    return Remedy(sentence, "This port expects SSL/TLS from the start.", "tls_mode", fix)
 
 
-def _with_probe(remedy: Remedy, settings: ServerSettings) -> Remedy:
-    fix = QuickFix("Switch to SSL/TLS", {"tls_mode": TlsMode.IMPLICIT.value})
-    return Remedy(remedy.sentence, "This port expects SSL/TLS from the start.", "tls_mode", fix)
-
-
-def _wrong_protocol(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _wrong_protocol(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     assert isinstance(error, WrongProtocol)
     kinds = {"SMTP": "a mail sending (SMTP)", "IMAP": "a mail receiving (IMAP)", "HTTP": "a web"}
-    usual = {MailProtocol.IMAP: "993", MailProtocol.SMTP: "465 or 587"}
+    usual = {"imap": "993", "smtp": "465 or 587"}
+    kind = kinds.get(error.speaks, f"{'an' if error.speaks == 'SSH' else 'a'} {error.speaks}")
     return Remedy(
-        f"This is {kinds.get(error.speaks, f'a {error.speaks}')} server.",
+        f"This is {kind} server.",
         f"Enter the {settings.protocol.upper()} host and port, usually {usual[settings.protocol]}.",
         "host",
     )
 
 
-# Signing in.
-
-_GOOGLE_CURE = (
-    "Google needs an app password: turn on 2-Step Verification, create one at "
-    "myaccount.google.com/apppasswords, paste the 16 letters."
-)
-
-
-def _no_passwords(error: MailServerError, settings: ServerSettings) -> Remedy:
-    return Remedy(
-        f"Microsoft 365 no longer accepts passwords for {settings.protocol.upper()}.",
-        "Choose protocol Office365 and connect the account.",
-        "protocol",
-    )
-
-
-def _no_sign_in_offered(error: MailServerError, settings: ServerSettings) -> Remedy:
-    if settings.protocol is MailProtocol.SMTP:
-        return Remedy(
-            "This server does not ask for a password on this port.",
-            "Untick Requires Authentication, or use port 587.",
-            "requires_auth",
-        )
-    if settings.tls_mode is TlsMode.NONE:
-        return Remedy(
-            "The server takes no password without encryption.",
-            "Enable SSL: use SSL/TLS with 993, or STARTTLS with 143.",
-            "use_ssl",
-        )
-    return Remedy("The server takes no passwords.", "Ask its owner to allow password sign-in.", "protocol")
-
-
-def _microsoft_smtp(error: MailServerError, settings: ServerSettings) -> Remedy | None:
-    """5.7.30 says just this; 5.7.139 says it for a wrong password as well, so its words have to help."""
-    code = _enhanced_code(error)
-    switched_off = re.search(
-        r"SmtpClientAuthentication|basic authentication", error.server_said, re.IGNORECASE
-    )
-    if code != "5.7.30" and not (code == "5.7.139" and switched_off):
-        return None
-    return Remedy(
-        "Your Microsoft 365 organisation has turned off password sign-in for SMTP.",
-        "Choose Office365.",
-        "protocol",
-    )
-
-
-def _google(error: MailServerError, settings: ServerSettings) -> Remedy | None:
-    if not _is_google(settings.host):
-        return None
-    if _enhanced_code(error) == "5.7.9" or "application-specific" in error.server_said.lower():
-        return Remedy("Google wants an app password.", _GOOGLE_CURE, "password")
-    return Remedy(f"The server rejected the user name or password.{_said(error)}", _GOOGLE_CURE, "password")
-
-
-def _password_rejected(error: MailServerError, settings: ServerSettings) -> Remedy:
-    return Remedy(
-        f"The server rejected the user name or password.{_said(error)}",
-        "Some servers want the full address as the user name.",
-        "password",
-    )
-
-
-def _is_google(host: str) -> bool:
-    host = host.strip().rstrip(".").lower()
-    return any(host == name or host.endswith(f".{name}") for name in ("gmail.com", "googlemail.com"))
-
-
-def _enhanced_code(error: MailServerError) -> str:
-    """The enhanced status code (RFC 3463) behind the reply's three digits."""
-    match = re.match(r"\d{3}[ -](\d\.\d{1,3}\.\d{1,3})\b", error.server_said)
-    return match[1] if match else ""
-
-
 # Folders, sender, and the rest.
 
 
-def _no_move(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _no_move(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(
         "This server cannot move messages (RFC 6851), which the email parser needs.",
         "Use a mailbox on a server that supports MOVE.",
@@ -223,23 +181,19 @@ def _no_move(error: MailServerError, settings: ServerSettings) -> Remedy:
     )
 
 
-def _archive_refused(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _archive_refused(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(f"The archive folder cannot be used: {error}.", "Enter another folder.", "archive_folder")
 
 
-def _inbox_refused(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _inbox_refused(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(f"The inbox cannot be used: {error}.", "Check the account's rights on the server.")
 
 
-def _no_room(error: MailServerError, settings: ServerSettings) -> Remedy:
-    return Remedy(f"The mailbox is full.{_said(error)}", "Make room in it, or have its quota raised.")
+def _no_room(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
+    return Remedy(f"The mailbox is full.{said_by(error)}", "Make room in it, or have its quota raised.")
 
 
-def _sign_in_first(error: MailServerError, settings: ServerSettings) -> Remedy:
-    return Remedy("The server wants you to sign in first.", "Tick Requires Authentication.", "requires_auth")
-
-
-def _sender_refused(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _sender_refused(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(
         f"The server does not let this account send as {settings.from_address}.",
         "Use the account's own address or an alias of it.",
@@ -247,21 +201,50 @@ def _sender_refused(error: MailServerError, settings: ServerSettings) -> Remedy:
     )
 
 
-def _busy(error: MailServerError, settings: ServerSettings) -> Remedy:
-    return Remedy(f"The server asked to be tried again later.{_said(error)}", "Try again in a few minutes.")
-
-
-def _stopped_answering(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _recipient_refused(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
+    assert isinstance(error, RecipientsRefused)
+    refused = " and ".join(error.refused) or "the recipient"
     return Remedy(
-        f"{LABELS[error.stage]}: the server did not answer within {settings.timeout:g} s.",
-        "Try again. If it happens again, raise the timeout.",
-        "timeout",
+        f"The server does not take mail for {refused}.{said_by(error)}",
+        "Check the address of the recipient, and whether this account may send to other domains.",
     )
 
 
-def _anything_else(error: MailServerError, settings: ServerSettings) -> Remedy:
+def _message_refused(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
+    return Remedy(f"The server did not take the message.{said_by(error)}", "Ask the mail server's owner why.")
+
+
+def _never_confirmed(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy | None:
+    if not error.uncertain:
+        return None
     return Remedy(
-        f"{LABELS[error.stage]} failed: {type(error).__name__}.{_said(error)}",
+        "The message was handed over, but the server did not confirm it: it may arrive all the same.",
+        "Look into the recipient's mailbox before you try again.",
+    )
+
+
+def _busy(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
+    return Remedy(f"The server asked to be tried again later.{said_by(error)}", "Try again in a few minutes.")
+
+
+def _stopped_answering(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
+    return Remedy(
+        f"{LABELS[error.stage]}: the server did not answer within {settings.timeout:g} s.",
+        "Try again. If it happens again, raise the timeout.",
+        "timeout_ms",
+    )
+
+
+def _hung_up(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
+    return Remedy(
+        f"{LABELS[error.stage]}: the server ended the connection.{said_by(error)}",
+        "Try again. If it happens again, ask the mail server's owner.",
+    )
+
+
+def _anything_else(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
+    return Remedy(
+        f"{LABELS[error.stage]} failed: {type(error).__name__}.{said_by(error)}",
         "Copy the details for support.",
     )
 
@@ -274,6 +257,7 @@ _TABLE: tuple[tuple[type[MailServerError], frozenset[Stage], Words], ...] = tupl
         (NameLookupFailed, (), _no_dns),
         (AddressRefused, (), _address_refused),
         (ConnectionFailed, (Stage.CONNECT,), _nothing_answers),
+        (ConnectionFailed, (Stage.CONNECT,), _no_way_there),
         (ServerTimeout, (Stage.CONNECT,), _no_answer),
         (PlainTextPort, (), plain_text_port),
         (CertificateRefused, (), certificate),
@@ -281,18 +265,23 @@ _TABLE: tuple[tuple[type[MailServerError], frozenset[Stage], Words], ...] = tupl
         (ServerTimeout, (Stage.TLS,), no_handshake),
         (ServerTimeout, (Stage.GREETING,), _no_greeting),
         (WrongProtocol, (), _wrong_protocol),
-        (PasswordsNotAccepted, (), _no_passwords),
-        (AuthenticationNotOffered, (), _no_sign_in_offered),
-        (AuthenticationFailed, (), _microsoft_smtp),
-        (AuthenticationFailed, (), _google),
-        (AuthenticationFailed, (), _password_rejected),
-        (SignInRequired, (), _sign_in_first),
+        (PasswordsNotAccepted, (), no_passwords),
+        (AuthenticationFailed, (), encryption_first),
+        (SignInRequired, (), encryption_first),
+        (AuthenticationNotOffered, (), no_sign_in_offered),
+        (AuthenticationFailed, (), microsoft_smtp),
+        (AuthenticationFailed, (), password_rejected),
+        (SignInRequired, (), sign_in_first),
         (SenderRefused, (), _sender_refused),
         (MoveNotSupported, (), _no_move),
         (FolderRefused, (Stage.ARCHIVE, Stage.MOVE), _archive_refused),
         (FolderRefused, (Stage.INBOX,), _inbox_refused),
         (QuotaExceeded, (), _no_room),
+        (RecipientsRefused, (), _recipient_refused),
+        (MailServerError, (Stage.SEND,), _never_confirmed),
+        (MessageRefused, (), _message_refused),
         (ServerBusy, (), _busy),
         (ServerTimeout, (), _stopped_answering),
+        (ConnectionFailed, (), _hung_up),
     )
 )

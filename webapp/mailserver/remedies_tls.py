@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from .base import ServerSettings, TlsMode
+from .base import MailProtocol, ServerSettings, TlsMode
 from .errors import CertificateRefused, MailServerError
-from .remedy import IMPLICIT_PORT, STARTTLS_PORT, QuickFix, Remedy, day
+from .remedy import IMPLICIT_PORT, STARTTLS_PORT, Findings, QuickFix, Remedy, day, secured
+
+_HOST_NAME = re.compile(
+    r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.I
+)
+_FITTING = {MailProtocol.IMAP: ("imap.", "mail."), MailProtocol.SMTP: ("smtp.", "mail.")}
 
 
-def plain_text_port(error: MailServerError, settings: ServerSettings) -> Remedy:
-    port = STARTTLS_PORT[settings.protocol]
-    changes = {"tls_mode": TlsMode.STARTTLS.value}
-    fix = QuickFix(
-        "Switch to STARTTLS and test again",
-        changes if settings.port not in IMPLICIT_PORT.values() else {**changes, "port": port},
-    )
+def switch_to_starttls(port: int, *, changed: bool = False) -> QuickFix:
+    where = f" (port {port})" if changed else ""
+    return QuickFix(f"Switch to STARTTLS{where} and test again", secured(TlsMode.STARTTLS, port))
+
+
+def switch_to_implicit(port: int, *, label: str = "") -> QuickFix:
+    label = label or f"Switch to SSL/TLS (port {port}) and test again"
+    return QuickFix(label, secured(TlsMode.IMPLICIT, port))
+
+
+def plain_text_port(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
+    """A server in clear text on the port of the other mode: the usual port of STARTTLS is meant."""
+    is_odd = settings.port in IMPLICIT_PORT.values()
+    port = STARTTLS_PORT[settings.protocol] if is_odd else settings.port
     return Remedy(
         f"Port {settings.port} does not start with SSL/TLS.",
         "Port and encryption do not match: use SSL/TLS with 993 (SMTP 465), or STARTTLS with 143 (SMTP 587).",
         "tls_mode",
-        fix,
+        switch_to_starttls(port, changed=is_odd),
     )
 
 
-def no_handshake(error: MailServerError, settings: ServerSettings) -> Remedy:
+def no_handshake(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(
         "The server accepted the connection but did not answer the encryption request.",
         "Often a plain-text port or a firewall that inspects traffic.",
@@ -32,15 +45,16 @@ def no_handshake(error: MailServerError, settings: ServerSettings) -> Remedy:
     )
 
 
-def no_starttls(error: MailServerError, settings: ServerSettings) -> Remedy:
+def no_starttls(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(
         "The server offers no encryption on this port.",
         f"Use SSL/TLS with {IMPLICIT_PORT[settings.protocol]}.",
         "tls_mode",
+        switch_to_implicit(found.verified_port) if found.verified_port else None,
     )
 
 
-def certificate(error: MailServerError, settings: ServerSettings) -> Remedy:
+def certificate(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     assert isinstance(error, CertificateRefused)
     words = _CERTIFICATE.get(error.verify_code, _certificate_otherwise)
     return words(error, settings)
@@ -56,13 +70,20 @@ def _self_signed(error: CertificateRefused, settings: ServerSettings) -> Remedy:
 def _other_name(error: CertificateRefused, settings: ServerSettings) -> Remedy:
     names = error.facts.names if error.facts else ()
     shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
-    usable = next((name for name in names if "*" not in name), None)
+    usable = _usable_name(names, settings.protocol)
     return Remedy(
         f"The certificate belongs to {shown or 'another name'}, not to {settings.host}.",
         "Enter one of those names as host." if names else "Enter the name the certificate was made for.",
         "host",
         QuickFix(f"Use {usable}", {"host": usable}) if usable else None,
     )
+
+
+def _usable_name(names: tuple[str, ...], protocol: MailProtocol) -> str:
+    """The name to enter: one that can be a host, best one that sounds like this protocol's."""
+    usable = [name.lower() for name in names if _HOST_NAME.fullmatch(name)]
+    fitting = [name for start in _FITTING[protocol] for name in usable if name.startswith(start)]
+    return next(iter(fitting + usable), "")
 
 
 def _expired(error: CertificateRefused, settings: ServerSettings) -> Remedy:

@@ -15,8 +15,6 @@ from .errors import CertificateFacts, CertificateRefused, MailServerError
 from .line import Line
 from .words import check_complete, check_sendable
 
-_PROBE_SECONDS = 3.0
-
 
 class Session(abc.ABC):
     """A connection to a server, from looking its name up to signing in."""
@@ -26,6 +24,8 @@ class Session(abc.ABC):
         self.line = Line(settings.host, settings.port, settings.timeout, ends_at=ends_at)
         self._addresses: list[str] = []
         self._ends_at = ends_at
+        self._look: Session | None = None
+        self._aborted = False
 
     def begin(self) -> None:
         """All the steps, in order."""
@@ -35,6 +35,13 @@ class Session(abc.ABC):
         self.secure()
         self.greet()
         self.sign_in()
+
+    def abort(self) -> None:
+        """End what is going on, also from another thread: a step that waits raises at once."""
+        self._aborted = True
+        self.line.abort()
+        if self._look is not None:
+            self._look.line.abort()
 
     def check_settings(self) -> None:
         """Refuse what is incomplete or must never reach a wire, before anything does."""
@@ -64,15 +71,6 @@ class Session(abc.ABC):
         """What was agreed on, for a person to read."""
         secured = self.line.secured
         return tls.facts_of(secured) if secured else None
-
-    def answers_tls(self) -> bool:
-        """Whether the port starts with TLS, tried on a connection of its own (nothing is verified)."""
-        line = Line(self.line.host, self.settings.port, min(self.settings.timeout, _PROBE_SECONDS))
-        with closing(line), suppress(MailServerError):
-            line.connect(self._addresses)
-            line.start_tls(tls.looking_context())
-            return True
-        return False
 
     @abc.abstractmethod
     def greet(self) -> str:
@@ -104,7 +102,9 @@ class Session(abc.ABC):
 
         OpenSSL forgets a certificate that it did not accept.
         """
-        look = type(self)(self.settings, ends_at=self._ends_at)
+        self._look = look = type(self)(self.settings, ends_at=self._ends_at)
+        if self._aborted:
+            return None
         with closing(look.line), suppress(MailServerError, ValueError):
             look.line.host = self.line.host
             look.line.connect(self._addresses)

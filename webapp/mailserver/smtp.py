@@ -57,6 +57,9 @@ class SmtpTransport:
             error.uncertain = self._final_dot_sent
             raise
 
+    def abort(self) -> None:
+        self.session.abort()
+
     def close(self) -> None:
         self.session.close()
 

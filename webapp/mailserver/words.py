@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import unicodedata
+from urllib.parse import quote, quote_plus
 
 from .base import MailProtocol, ServerSettings
 from .errors import InvalidSettings, Stage, WrongProtocol
@@ -18,9 +20,17 @@ def said(words: bytes | str, *secrets: str) -> str:
     password is one too.
     """
     text = words if isinstance(words, str) else words.decode("utf-8", "replace")
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        text = _without(text, secret)
+    text = redacted(text, *secrets)
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LIMIT]
+
+
+def redacted(text: str, *secrets: str) -> str:
+    """The text without the secrets: as they are, quoted, percent-encoded, and inside any base64."""
+    secrets = tuple(filter(None, secrets))
+    forms = {form for secret in secrets for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = _without(text, form)
+    return _BASE64.sub(lambda found: "***" if _hides(found[0], secrets) else found[0], text)
 
 
 def has_control_characters(text: str) -> bool:
@@ -62,6 +72,31 @@ _GREETINGS = {
     "HTTP": rb"HTTP/|<!DOCTYPE|<html",
     "SSH": rb"SSH-",
 }
+
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/]{4,}={0,2}")
+
+
+def _forms(secret: str) -> set[str]:
+    escaped = secret.replace("\\", "\\\\").replace('"', '\\"')
+    encoded = base64.b64encode(secret.encode()).decode("ascii")
+    return {secret, escaped, quote(secret, safe=""), quote_plus(secret), encoded, encoded.rstrip("=")}
+
+
+def _hides(token: str, secrets: tuple[str, ...]) -> bool:
+    """Whether base64 decodes to a secret, to something with one inside, or to a piece of one cut short."""
+    bare = token.rstrip("=")
+    decoded = base64.b64decode(bare[: len(bare) - (len(bare) % 4 == 1)] + "==")
+    if decoded.count(b"\0") == 2 and decoded.startswith(
+        b"\0"
+    ):  # an answer of SASL PLAIN (RFC 4616), whole or not
+        return True
+    for secret in map(str.encode, secrets):
+        if decoded == secret or (len(secret) >= 4 and secret in decoded):
+            return True
+        if len(decoded) >= 4 and secret.startswith(decoded):
+            return True
+    return False
 
 
 def _without(text: str, secret: str) -> str:

@@ -10,5 +10,8 @@ from webapp.models.mailbox import MailboxIdentity, MissedMessage, MissedState, P
 from webapp.models.ticket import Attachment, Entry, EntryKind, Ticket, TicketNotice, TicketStatus
 
 __all__ = [
-    "Account", "ActionKind", "Attachment", "Audit", "Base", "Company", "Disposition", "Entry", "EntryKind", "Inbound", "InboundAction", "LoginSession", "MailServer", "MailboxIdentity", "MissedMessage", "MissedState", "Placement", "PollRun", "RawMessage", "Role", "Row", "Setting", "SetupCode", "Ticket", "TicketNotice", "TicketStatus", "User", "UserAddress",
+    "Account", "ActionKind", "Attachment", "Audit", "Base", "Company", "Disposition", "Entry", "EntryKind",
+    "Inbound", "InboundAction", "LoginSession", "MailServer", "MailboxIdentity", "MissedMessage",
+    "MissedState", "Placement", "PollRun", "RawMessage", "Role", "Row", "Setting", "SetupCode", "Ticket",
+    "TicketNotice", "TicketStatus", "User", "UserAddress",
 ]  # fmt: skip

@@ -94,6 +94,7 @@ class ActionKind(enum.StrEnum):
     PROCESS_AGAIN = "process-again"  # the rules once more, as they and the settings are now
     CREATE_TICKET = "create-ticket"  # a ticket, whatever the rules say
     REPLAY = "replay"  # what is shown was derived from the raw message again
+    DISMISS = "dismiss"  # a person has seen it: it needs no attention any more
 
 
 class InboundAction(Base):

@@ -33,22 +33,29 @@ class MailboxIdentity(Base):
     last_success_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failing_since: Mapped[datetime | None] = mapped_column(UtcDateTime)
     failures: Mapped[int] = mapped_column(default=0)  # in a row
+    needs_a_person: Mapped[bool] = mapped_column(default=False)  # after the last failure
     next_poll_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # not before; None: at once
     last_error: Mapped[str] = mapped_column(sa.Text, default="")
     last_cure: Mapped[str] = mapped_column(sa.Text, default="")
     first_run_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the first run ended well
     alerted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # people were told of this failure
+    alert_claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # somebody is telling them now
+    missed_looked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # for messages somebody opened
 
 
 class PollRun(Base):
-    """One look into a mailbox: when, why it ended, and how many messages became what."""
+    """One look into a mailbox: when, why it ended, and how many messages became what.
+
+    A run that takes messages in has its row from its first batch on. `finished_at` is NULL while it goes,
+    and stays so when the program was ended in the middle of it; the next run then says so in `error`.
+    """
 
     __tablename__ = "poll_run"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     mailbox_id: Mapped[int] = mapped_column(sa.ForeignKey("mailbox.id"), index=True)
     started_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    finished_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     trigger: Mapped[str] = mapped_column(sa.String(16))  # schedule | command | button
     error: Mapped[str] = mapped_column(sa.Text, default="")  # empty: all went well
     cure: Mapped[str] = mapped_column(sa.Text, default="")

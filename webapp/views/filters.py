@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from flask import Flask
 from markupsafe import Markup
 
+from webapp.mailserver.base import UNKNOWN_TIME
 from webapp.views.current import now
 from webapp.views.shell import desk_zone
 
@@ -27,7 +28,9 @@ def init_app(app: Flask) -> None:
 
 
 def moment(at: datetime) -> Markup:
-    """23 Nov 2026, 11:53, with the exact UTC time behind it."""
+    """23 Nov 2026, 11:53, with the exact UTC time behind it; words where the mail server told no time."""
+    if at == UNKNOWN_TIME:
+        return Markup("time not known")
     local = at.astimezone(desk_zone())
     return _time(at, f"{local.day} {local:%b %Y, %H:%M}")
 

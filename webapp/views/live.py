@@ -15,13 +15,18 @@ from webapp.views.partials import is_tick
 
 
 def init_app(app: Flask) -> None:
-    app.jinja_env.globals["live_link"] = live_link
+    app.jinja_env.globals |= {"live_link": live_link, "mark_of": mark_of}
 
 
 def live_link(shown: str, endpoint: str = "") -> str:
     """Where a part that shows this asks for its next state."""
+    return page_link(page_number(), endpoint, seen=mark_of(shown))
+
+
+def mark_of(shown: str) -> str:
+    """The mark of a part that shows this."""
     g.live_mark = hashlib.sha256(shown.encode()).hexdigest()[:16]
-    return page_link(page_number(), endpoint, seen=g.live_mark)
+    return str(g.live_mark)
 
 
 def live_part(template: str, **what: object) -> ResponseReturnValue:

@@ -1,4 +1,7 @@
-"""Users & companies: the users of the customers' companies, listed, added and edited."""
+"""Users & companies: the users of the customers' companies, listed, shown, added and edited.
+
+Whoever comes from elsewhere to add or edit a user (a ticket, a message) is led back there: `next`.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ from wtforms import BooleanField, HiddenField, StringField, TextAreaField
 
 from webapp.desk import people
 from webapp.desk.directory import export_users, row_of
-from webapp.desk.people import ChangedMeanwhile, Entries, Refused
+from webapp.desk.people import ChangedMeanwhile, Entries, Refused, Saved
 from webapp.models import Role, User
 from webapp.views import current
-from webapp.views.access import requires
+from webapp.views.access import own_path, requires
 from webapp.views.downloads import download
 from webapp.views.forms import DeskForm
 from webapp.views.paging import filter_text, page_number
@@ -39,6 +42,7 @@ class UserForm(DeskForm):
     phone = StringField("Phone")
     active = BooleanField("Active", default=True)
     fingerprint = HiddenField()
+    next = HiddenField()
 
     @classmethod
     def of_saved(cls, user: User) -> UserForm:
@@ -47,6 +51,7 @@ class UserForm(DeskForm):
             "other_emails": row["other_emails"].replace(";", "\n"),
             "active": user.active,
             "fingerprint": people.fingerprint(user),
+            "next": request.args.get("next", ""),
         }
         return cls(formdata=None, data=entries)
 
@@ -74,10 +79,24 @@ def index() -> ResponseReturnValue:
     )
 
 
+@blueprint.get(f"/<{ID}:user_id>")
+@requires(Role.VIEWER)
+def show(user_id: int) -> ResponseReturnValue:
+    with current.instance().database.reading() as session:
+        user = queries.load_user(session, user_id) or abort(404, "There is no such user.")
+        tickets = queries.newest_tickets(session, user_id)
+        number = queries.count_tickets(session, user_id)
+    return render_template("people/show.html", user=user, tickets=tickets, number=number, **may())
+
+
 @blueprint.get("/new")
 @requires(Role.TECHNICIAN)
 def new() -> ResponseReturnValue:
-    entries = {name: filter_text(name) for name in ("name", "email", "company")}
+    """An empty form, or one filled in from elsewhere; then the company is the one of the sender's domain."""
+    entries = {name: filter_text(name) for name in ("name", "email", "company", "next")}
+    if entries["email"] and not entries["company"]:
+        with current.instance().database.reading() as session:
+            entries["company"] = queries.company_of_domain(session, entries["email"])
     return _page(UserForm(formdata=None, data=entries))
 
 
@@ -87,11 +106,11 @@ def create() -> ResponseReturnValue:
     form = UserForm()
     try:
         with current.instance().database.writing() as session:
-            user = people.create_user(session, form.entries(), now=current.now(), actor=actor())
+            saved = people.create_user(session, form.entries(), now=current.now(), actor=actor())
     except Refused as refused:
         return _refused(form, refused)
-    flash(f"{user.name} added.", "good")
-    return redirect(url_for("people.index"), 303)
+    flash(f"{saved.user.name} added.{earlier_tickets(saved)}", "good")
+    return redirect(after(form.next.data, url_for("people.index")), 303)
 
 
 @blueprint.get(f"/<{ID}:user_id>/edit")
@@ -110,7 +129,7 @@ def save(user_id: int) -> ResponseReturnValue:
     try:
         with current.instance().database.writing() as session:
             user = queries.load_user(session, user_id) or abort(404, "There is no such user.")
-            changed = people.update_user(
+            saved = people.update_user(
                 session,
                 user,
                 form.entries(),
@@ -122,8 +141,9 @@ def save(user_id: int) -> ResponseReturnValue:
         return _refused(form, refused, user_id)
     except ChangedMeanwhile as changed_meanwhile:
         return _conflict(form, changed_meanwhile, user_id)
-    flash(f"{user.name} saved." if changed else f"Nothing was changed for {user.name}.", "good")
-    return redirect(url_for("people.index"), 303)
+    said = f"{user.name} saved." if saved.changed else f"Nothing was changed for {user.name}."
+    flash(f"{said}{earlier_tickets(saved)}", "good")
+    return redirect(after(form.next.data, url_for("people.index")), 303)
 
 
 @blueprint.get("/export.csv")
@@ -143,6 +163,20 @@ def may() -> dict[str, bool]:
     }
 
 
+def earlier_tickets(saved: Saved) -> str:
+    """What became of tickets of before, to be said after what was done."""
+    if not saved.earlier_tickets:
+        return ""
+    if saved.earlier_tickets == 1:
+        return " 1 earlier ticket is theirs now."
+    return f" {saved.earlier_tickets:,} earlier tickets are theirs now."
+
+
+def after(wanted: str | None, otherwise: str) -> str:
+    """Where to go on: where the person came from, if that is a page of ours and they came from somewhere."""
+    return own_path(wanted) if wanted else otherwise
+
+
 def actor() -> str:
     person = current.person()
     assert person is not None
@@ -155,7 +189,8 @@ def _page(
     with current.instance().database.reading() as session:
         companies = queries.company_choices(session)
     told = {"user_id": user_id, "companies": companies, "theirs": theirs, "column_words": COLUMN_WORDS}
-    return render_template("people/edit.html", form=form, **told), status
+    back = after(form.next.data, url_for("people.index"))
+    return render_template("people/edit.html", form=form, back=back, **told), status
 
 
 def _refused(form: UserForm, refused: Refused, user_id: int | None = None) -> ResponseReturnValue:

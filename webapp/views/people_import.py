@@ -74,7 +74,12 @@ def confirm() -> ResponseReturnValue:
         return _preview(upload, content, notice=OUTDATED)
     flash(
         f"Import finished. Users: {result.created} created, {result.updated} updated, {result.unchanged} "
-        f"unchanged. Companies: {len(result.companies)} created.",
+        f"unchanged. Companies: {len(result.companies)} created."
+        + (
+            f" Earlier tickets that are theirs now: {result.earlier_tickets}."
+            if result.earlier_tickets
+            else ""
+        ),
         "good",
     )
     return redirect(url_for("people.index"), 303)

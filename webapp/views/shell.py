@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from flask import Flask, g, request, url_for
 
 from webapp.desk import options
+from webapp.inbound.liveness import patience
 from webapp.views import current
 from webapp.views.queries import mail_state
 from webapp.views.queries.mail_state import MailState
@@ -75,7 +76,17 @@ def nav() -> list[NavItem]:
 
 def _area() -> str | None:
     """The area this page belongs to; some are of more than one blueprint."""
-    return {"companies": "people", "people_import": "people"}.get(request.blueprint or "", request.blueprint)
+    blueprint = request.blueprint or ""
+    if blueprint.startswith("mail_"):
+        return "mail_settings"
+    others = {
+        "companies": "people",
+        "people_import": "people",
+        "people_link": "people",
+        "email_log_actions": "email_log",
+        "ignored_mail": "mail_settings",
+    }
+    return others.get(blueprint, blueprint)
 
 
 def _administrators_areas() -> tuple[tuple[str, str, str], ...]:
@@ -89,7 +100,12 @@ def _load() -> Shell:
     with instance.database.reading() as session:
         return Shell(
             zone=options.time_zone(session),
-            mail=mail_state.load(session),
+            mail=mail_state.load_judged(
+                session,
+                now=current.now(),
+                patience=patience(instance.settings),
+                up_since=instance.uptime.since,
+            ),
             version=VERSION,
             insecure=_is_insecure(),
         )

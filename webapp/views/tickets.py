@@ -16,7 +16,7 @@ from webapp.desk import ticket_work
 from webapp.desk.ticket_work import ChangedMeanwhile, WorkRefused
 from webapp.inbound.attachments import read_attachment
 from webapp.inbound.parser_process import ParserDied
-from webapp.models import Account, Role, Ticket, TicketStatus
+from webapp.models import Account, Role, Ticket, TicketStatus, User
 from webapp.views import current
 from webapp.views.access import requires
 from webapp.views.downloads import download
@@ -24,6 +24,7 @@ from webapp.views.live import live_part
 from webapp.views.paging import filter_text, page_number
 from webapp.views.partials import is_partial, toast
 from webapp.views.queries import tickets as queries
+from webapp.views.queries.email_log import user_by_address
 from webapp.views.queries.tickets import Assignee, TicketFilter
 from webapp.views.words import STATUS_WORDS
 
@@ -172,12 +173,20 @@ def _render(template: str, number: int, *, focus: str = "", problem: str = "", n
             last_page=queries.last_entries_page(session, ticket),
             links=queries.links_to(session, ticket),
             works=works,
+            sender=_sender(session, ticket) if works else None,
             status_choices=[(value.value, told[0]) for value, told in STATUS_WORDS.items()],
             assignee_choices=_assignees(session, ticket) if works else [],
             focus=focus,
             problem=problem,
             note=note,
         )
+
+
+def _sender(session: Session, ticket: Ticket) -> User | None:
+    """Of a ticket that is nobody's: the user who has its sender's address all the same."""
+    if ticket.requester_id is not None or ticket.requester_account_id is not None:
+        return None
+    return user_by_address(session, ticket.requester_address)
 
 
 def _assignees(session: Session, ticket: Ticket) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from webapp.models import Disposition, Inbound, Placement, TicketStatus
+from webapp.models import ActionKind, Disposition, Inbound, Placement, TicketStatus
 
 STATUS_WORDS = {
     TicketStatus.OPEN: ("Open", "circle-dot"),
@@ -48,6 +48,13 @@ RULE_WORDS = {
     "thread-claim": "Names a ticket, but the sender may not write there",
     "new-ticket": "Everything else becomes a ticket",
     "quarantine": "Could not be read",
+    "by-hand": "A person wanted a ticket",
+}
+ACTION_WORDS = {
+    ActionKind.PROCESS_AGAIN: "Processed again",
+    ActionKind.CREATE_TICKET: "Ticket made by hand",
+    ActionKind.REPLAY: "Understood again",
+    ActionKind.DISMISS: "Needs no attention any more",
 }
 RUN_COUNTS = (
     ("ticket", "new"),
@@ -84,6 +91,7 @@ class Outcome:
 
 def init_app(app: Flask) -> None:
     app.jinja_env.globals |= {
+        "action_words": ACTION_WORDS,
         "outcome_of": outcome_of,
         "placement_of": placement_of,
         "rule_words": rule_words,
@@ -112,10 +120,17 @@ def rule_words(rule: str) -> str:
     return RULE_WORDS.get(rule, rule)
 
 
+def reason_of(disposition: Disposition | None, rule: str, saw: str) -> str:
+    """Why the rules came to this, where the outcome alone does not say it."""
+    if disposition is Disposition.IGNORED:
+        return _IGNORED_BECAUSE.get(rule, rule_words(rule)).format(saw=saw)
+    return rule_words(rule)
+
+
 def _reason(inbound: Inbound) -> str:
     match inbound.disposition:
         case Disposition.IGNORED:
-            return _IGNORED_BECAUSE.get(inbound.rule, rule_words(inbound.rule)).format(saw=inbound.saw)
+            return reason_of(inbound.disposition, inbound.rule, inbound.saw)
         case Disposition.QUARANTINED:
             return "message could not be read; saved for inspection"
         case Disposition.CLAIM:

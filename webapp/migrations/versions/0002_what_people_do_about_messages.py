@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from webapp.mail.address import fold_addr_spec
+
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
@@ -95,6 +97,48 @@ def upgrade() -> None:
     with op.batch_alter_table("mailbox", schema=None) as batch_op:
         batch_op.add_column(sa.Column("first_run_at", sa.DateTime(timezone=True), nullable=True))
         batch_op.add_column(sa.Column("alerted_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("alert_claimed_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(sa.Column("missed_looked_at", sa.DateTime(timezone=True), nullable=True))
+        batch_op.add_column(
+            sa.Column("needs_a_person", sa.Boolean(), nullable=False, server_default=sa.false())
+        )
+
+    with op.batch_alter_table("mailbox", schema=None) as batch_op:
+        batch_op.alter_column("needs_a_person", existing_type=sa.Boolean(), server_default=None)
+
+    with op.batch_alter_table("poll_run", schema=None) as batch_op:
+        batch_op.alter_column("finished_at", existing_type=sa.DateTime(timezone=True), nullable=True)
 
     # Mailboxes polled before: opened messages count as missed from the last good run on.
     op.execute("UPDATE mailbox SET first_run_at = last_success_at")
+
+    _add_requester_key()
+
+
+def _add_requester_key() -> None:
+    """Which address a ticket is of, as addresses are compared; an index finds the unknown senders' ones."""
+    with op.batch_alter_table("ticket", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("requester_key", sa.String(length=320), nullable=True))
+        batch_op.create_index(
+            "ix_ticket_nobodys",
+            ["requester_id", "requester_key"],
+            unique=False,
+            sqlite_where=sa.text("requester_id IS NULL AND requester_account_id IS NULL"),
+            postgresql_where=sa.text("requester_id IS NULL AND requester_account_id IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_ticket_notice",
+            ["notice", "status"],
+            unique=False,
+            sqlite_where=sa.text("notice IS NOT NULL"),
+            postgresql_where=sa.text("notice IS NOT NULL"),
+        )
+    ticket = sa.table("ticket", *map(sa.column, ("id", "requester_address", "requester_key")))
+    told = sa.select(ticket.c.id, ticket.c.requester_address).where(ticket.c.requester_address != "")
+    keys = [
+        {"number": row.id, "key": fold_addr_spec(row.requester_address)[:320]}
+        for row in op.get_bind().execute(told)
+    ]
+    if keys:
+        change = sa.update(ticket).where(ticket.c.id == sa.bindparam("number"))
+        op.get_bind().execute(change.values(requester_key=sa.bindparam("key")), keys)

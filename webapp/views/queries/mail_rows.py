@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.desk import mail_servers
+from webapp.desk import mail_hints, mail_servers
+from webapp.desk.mail_form import values_of
+from webapp.inbound.liveness import is_lasting
 from webapp.models import Disposition, Inbound, MailboxIdentity, MailServer, PollRun, Row
-from webapp.views.queries import mail_state
+from webapp.views.queries import mail_activity, mail_state
+from webapp.views.queries.mail_activity import HourCounts
 
 LABELS = {
     Row.OUTGOING: "Outgoing email settings",
@@ -23,8 +27,6 @@ OFF_SENTENCES = {
     Row.INVOICE: "Not active. Invoices are not sent by email.",
     Row.INCOMING: "Not active. Mail in the inbox is left alone.",
 }
-
-
 TODAY_WORDS = {
     Disposition.TICKET: ("new ticket", "new tickets"),
     Disposition.UPDATE: ("update", "updates"),
@@ -47,7 +49,9 @@ class RowState:
 
 NOT_SET_UP = RowState("Not set up", "circle-dot", "quiet")
 NOT_ACTIVE = RowState("Not active", "circle-slash", "quiet")
+TESTING = RowState("Testing", "loader-circle", "quiet")
 FAILING = RowState("Failing", "triangle-alert", "bad")
+LAST_RUN_FAILED = RowState("Active, last run failed", "triangle-alert", "doubt")  # a hiccup, or its beginning
 TEST_FAILED = RowState("Active, last test failed", "triangle-alert", "doubt")
 NOT_TESTED = RowState("Active, not tested", "info", "doubt")
 ACTIVE = RowState("Active", "circle-check", "good")
@@ -60,51 +64,61 @@ class RowView:
     state: RowState
     stored: MailServer | None
     summary: str  # protocol, server, security, account
+    hints: tuple[str, ...] = ()
     mailbox: MailboxIdentity | None = None
     last_run: PollRun | None = None
     next_run_at: datetime | None = None
     today: dict[Disposition, int] | None = None
+    last_day: list[HourCounts] | None = None  # None: nothing came in
+
+    @property
+    def failing_since(self) -> datetime | None:
+        return self.mailbox.failing_since if self.state is FAILING and self.mailbox else None
+
+    @property
+    def last_run_failed(self) -> bool:
+        return self.state is LAST_RUN_FAILED
 
 
-def load_rows(session: Session, *, midnight: datetime, interval: int) -> list[RowView]:
-    return [load_row(session, row, midnight=midnight, interval=interval) for row in Row]
-
-
-def load_row(session: Session, row: Row, *, midnight: datetime, interval: int) -> RowView:
+def load_row(
+    session: Session, row: Row, *, now: datetime, midnight: datetime, zone: ZoneInfo, interval: int
+) -> RowView:
+    """`midnight` is when today began, in the desk's zone."""
     stored = mail_servers.load(session, row)
-    if stored is None or row is not Row.INCOMING:
-        return RowView(row, LABELS[row], _state(stored, None), stored, _summary(stored))
+    if stored is None or not stored.host:
+        return RowView(row, LABELS[row], NOT_SET_UP, stored, "")
+    found = tuple(mail_hints.hints_of(session, values_of(stored)).values())
+    if row is not Row.INCOMING:
+        return RowView(row, LABELS[row], _state(stored, None, now), stored, _summary(stored), found)
     mailbox = mail_servers.mailbox_of(session, stored)
     run = mail_state.last_run(session, mailbox) if mailbox else None
     return RowView(
         row=row,
         label=LABELS[row],
-        state=_state(stored, mailbox),
+        state=_state(stored, mailbox, now),
         stored=stored,
         summary=_summary(stored),
+        hints=found,
         mailbox=mailbox,
         last_run=run,
         next_run_at=mail_state.next_run(mail_state.load(session), run, interval),
         today=_today(session, midnight),
+        last_day=mail_activity.last_24_hours(session, now, zone) if run else None,
     )
 
 
-def _state(stored: MailServer | None, mailbox: MailboxIdentity | None) -> RowState:
-    if stored is None or not stored.host:
-        return NOT_SET_UP
+def _state(stored: MailServer, mailbox: MailboxIdentity | None, now: datetime) -> RowState:
     if not stored.active:
         return NOT_ACTIVE
     if mailbox is not None and mailbox.failing_since is not None:
-        return FAILING
+        return FAILING if is_lasting(mailbox, now) else LAST_RUN_FAILED
     if stored.last_test_passed is False:
         return TEST_FAILED
     polled = mailbox is not None and mailbox.last_success_at is not None
     return ACTIVE if stored.last_test_passed or polled else NOT_TESTED
 
 
-def _summary(stored: MailServer | None) -> str:
-    if stored is None or not stored.host:
-        return ""
+def _summary(stored: MailServer) -> str:
     security = SECURITY[stored.tls_mode] if stored.use_ssl else "no SSL"
     parts = [stored.protocol.upper(), f"{stored.host}:{stored.port}", security]
     if stored.row == Row.INCOMING.value:
@@ -118,4 +132,5 @@ def _today(session: Session, midnight: datetime) -> dict[Disposition, int]:
         .where(Inbound.recorded_at >= midnight)
         .group_by(Inbound.disposition)
     )
-    return {disposition: number for disposition, number in counted}
+    numbers = {disposition: number for disposition, number in counted}
+    return {kind: numbers[kind] for kind in TODAY_WORDS if kind in numbers}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -10,7 +10,11 @@ from sqlalchemy.orm import Session
 
 from webapp.desk import mail_servers, options
 from webapp.desk.options import IgnoredMail
-from webapp.models import Disposition, MailboxIdentity, MailServer, PollRun, Row
+from webapp.inbound.inbox import IGNORED_FOLDER
+from webapp.inbound.liveness import Trouble, find_trouble
+from webapp.models import Disposition, Inbound, MailboxIdentity, MailServer, Placement, PollRun, Row
+
+LOOKED_BACK = 200  # ignored messages, for the folder the last of them was moved to
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,7 @@ class MailState:
 
     row: MailServer | None
     mailbox: MailboxIdentity | None
+    trouble: Trouble | None = None  # what the banner says; one failed run is none yet
 
     @property
     def is_set_up(self) -> bool:
@@ -30,7 +35,7 @@ class MailState:
 
     @property
     def failing_since(self) -> datetime | None:
-        return self.mailbox.failing_since if self.is_active and self.mailbox else None
+        return self.trouble.since if self.trouble else None
 
     @property
     def word(self) -> str:
@@ -47,13 +52,27 @@ class MailState:
 
 
 def load(session: Session) -> MailState:
+    """The row and its mailbox; whether mail comes in is not looked at."""
     row = mail_servers.load(session, Row.INCOMING)
     return MailState(row, mail_servers.mailbox_of(session, row) if row else None)
 
 
+def load_judged(session: Session, *, now: datetime, patience: timedelta, up_since: datetime) -> MailState:
+    """The same, and whether mail comes in (see `liveness`)."""
+    state = load(session)
+    if not state.is_active or state.row is None:
+        return state
+    trouble = find_trouble(state.row, state.mailbox, now=now, patience=patience, up_since=up_since)
+    return replace(state, trouble=trouble)
+
+
 def last_run(session: Session, mailbox: MailboxIdentity) -> PollRun | None:
+    """The last one that ended; one that is going, or was cut short, has no end."""
     return session.scalar(
-        sa.select(PollRun).where(PollRun.mailbox_id == mailbox.id).order_by(PollRun.id.desc()).limit(1)
+        sa.select(PollRun)
+        .where(PollRun.mailbox_id == mailbox.id, PollRun.finished_at.is_not(None))
+        .order_by(PollRun.id.desc())
+        .limit(1)
     )
 
 
@@ -84,5 +103,32 @@ def messages_of(run: PollRun) -> int:
 def ignored_mail_sentence(session: Session, state: MailState) -> str:
     if options.ignored_mail(session) is IgnoredMail.LEAVE:
         return "Ignored messages are left in the inbox."
-    archive = (state.row.archive_folder if state.row else "") or "Archive"
-    return f"Ignored messages are moved to {archive}/Ignored, still unread."
+    return f"Ignored messages are moved to {ignored_folder(session, state)}, still unread."
+
+
+def ignored_folder(session: Session, state: MailState) -> str:
+    """Where ignored mail is moved to: by its name on the server, once some was moved there.
+
+    Before that only the server knows what its archive is called and how names of subfolders are written.
+    """
+    archive = state.row.archive_folder if state.row else ""
+    moved_to = _last_ignored_folder(session, state.mailbox.id) if state.mailbox else None
+    if moved_to and archive in moved_to:
+        return f"“{moved_to}”"
+    return f"the subfolder “{IGNORED_FOLDER}” of {f'“{archive}”' if archive else 'the archive folder'}"
+
+
+def _last_ignored_folder(session: Session, mailbox_id: int) -> str | None:
+    newest = (
+        sa.select(Inbound.id, Inbound.mailbox_id, Inbound.placement, Inbound.folder)
+        .where(Inbound.disposition == Disposition.IGNORED)
+        .order_by(Inbound.recorded_at.desc(), Inbound.id.desc())
+        .limit(LOOKED_BACK)
+        .subquery()
+    )
+    return session.scalar(
+        sa.select(newest.c.folder)
+        .where(newest.c.mailbox_id == mailbox_id, newest.c.placement == Placement.ARCHIVED)
+        .order_by(newest.c.id.desc())
+        .limit(1)
+    )

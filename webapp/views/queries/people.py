@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload, selectinload
 
-from webapp.models import Company, User, UserAddress
+from webapp.mail.address import fold_addr_spec
+from webapp.mailserver.providers import of_domain
+from webapp.models import Company, Ticket, User, UserAddress
 from webapp.views.paging import PAGE_SIZE, Page, make_page, offset
+
+TICKETS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +39,13 @@ class CompanyRow:
 
 def list_users(session: Session, wanted: PeopleFilter, number: int) -> Page[User]:
     """By name. Companies and addresses come with them: three questions a page."""
+    return _page_of_users(session, _conditions(wanted), number)
+
+
+def _page_of_users(session: Session, conditions: Sequence[sa.ColumnElement[bool]], number: int) -> Page[User]:
     found = session.scalars(
         sa.select(User)
-        .where(*_conditions(wanted))
+        .where(*conditions)
         .order_by(sa.func.lower(User.name), User.id)
         .limit(PAGE_SIZE + 1)
         .offset(offset(number))
@@ -55,6 +64,49 @@ def load_user(session: Session, user_id: int) -> User | None:
         .where(User.id == user_id)
         .options(joinedload(User.company), selectinload(User.addresses))
     )
+
+
+def newest_tickets(session: Session, user_id: int, most: int = TICKETS_SHOWN) -> Sequence[Ticket]:
+    """Tickets this user is the requester of."""
+    query = sa.select(Ticket).where(Ticket.requester_id == user_id).order_by(Ticket.id.desc()).limit(most)
+    return session.scalars(query).all()
+
+
+def count_tickets(session: Session, user_id: int) -> int:
+    query = sa.select(sa.func.count()).select_from(Ticket).where(Ticket.requester_id == user_id)
+    return session.scalar(query) or 0
+
+
+def company_of_domain(session: Session, addr_spec: str) -> str:
+    """The company of everybody with an address in this one's domain; "" where that is not one company.
+
+    At large mail providers the neighbours of an address are strangers.
+    """
+    domain = fold_addr_spec(addr_spec).rpartition("@")[2]
+    if not domain or of_domain(domain):
+        return ""
+    names = session.scalars(
+        sa.select(Company.name)
+        .distinct()
+        .select_from(User)
+        .outerjoin(User.company)
+        .join(User.addresses)
+        .where(UserAddress.addr_key.endswith(f"@{domain}", autoescape=True))
+        .limit(2)
+    ).all()
+    return names[0] or "" if len(names) == 1 else ""
+
+
+def likely_users(session: Session, addr_spec: str, name: str) -> Page[User]:
+    """Who an unknown address may be of: users of its domain and of the sender's name."""
+    key = fold_addr_spec(addr_spec)
+    local, _, domain = key.rpartition("@")
+    wanted = [User.name.icontains(name, autoescape=True)] if name.strip() else []
+    neighbours = UserAddress.addr_key.startswith(f"{local}@", autoescape=True)
+    if domain and not of_domain(domain):
+        neighbours |= UserAddress.addr_key.endswith(f"@{domain}", autoescape=True)
+    wanted.append(User.id.in_(sa.select(UserAddress.user_id).where(neighbours)))
+    return _page_of_users(session, [sa.or_(*wanted)], 1)
 
 
 def company_choices(session: Session) -> list[tuple[int, str]]:
