@@ -76,6 +76,11 @@ class RowView:
         return self.mailbox.failing_since if self.state is FAILING and self.mailbox else None
 
     @property
+    def works(self) -> bool:
+        """A test of these settings has passed, or the mailbox is being read with them."""
+        return self.state is ACTIVE or bool(self.stored and self.stored.last_test_passed)
+
+    @property
     def last_run_failed(self) -> bool:
         return self.state is LAST_RUN_FAILED
 
