@@ -6,12 +6,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from tests.factories import set_incoming
+from tests.factories import make_instance, set_incoming, set_incoming_from
 from tests.inbound.conftest import Desk
+from tests.rig.fixtures import DovecotStarter
 from webapp.inbound import watch
+from webapp.inbound.parser_process import ParserProcess
+from webapp.inbound.poll import poll
+from webapp.inbound.runs import RunReport
 from webapp.inbound.watch import Watcher
 from webapp.mailserver.base import ServerSettings
 from webapp.mailserver.errors import ConnectionFailed, Stage
@@ -87,6 +92,7 @@ def test_a_server_without_idle_is_asked_once(watching: Watching) -> None:
 
 def test_while_polling_fails_it_stays_away_and_comes_back(watching: Watching) -> None:
     watching.wait_until_idle()
+    watching.desk.poll()  # both were connected together
     watching.desk.server.fail_on["open"] = ConnectionFailed("no", stage=Stage.CONNECT)
     watching.desk.poll()
     time.sleep(0.2)
@@ -111,6 +117,57 @@ def test_a_connection_that_is_lost_is_made_again_after_a_while(
     before = watching.woken
     watching.desk.deliver()
     watching.wait(lambda: watching.woken > before)
+
+
+def test_a_failure_without_the_watcher_too_is_not_its_fault(watching: Watching) -> None:
+    watching.wait_until_idle()
+    watching.desk.server.fail_on["open"] = ConnectionFailed("no", stage=Stage.CONNECT)
+    for _ in range(4):
+        watching.desk.poll()
+        time.sleep(0.3)
+    watching.desk.server.fail_on.clear()
+    watching.desk.poll()
+    watching.wait(lambda: watching.connections == 2)
+
+
+@pytest.mark.dovecot
+def test_where_one_connection_is_allowed_it_is_the_polls(
+    tmp_path: Path, start_dovecot: DovecotStarter, parser: ParserProcess, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.05)
+    caplog.set_level("INFO", logger=watch.__name__)
+    server = start_dovecot(extra="protocol imap {\n  mail_max_userip_connections = 1\n}\n")
+    box = server.mailbox()
+    instance = make_instance(tmp_path / "desk", mail_ca_file=str(server.ca_file))
+    set_incoming_from(instance, box.settings())
+
+    def run() -> RunReport:
+        return poll(instance, parser, trigger="command")
+
+    assert run().failure is None
+    woken = threading.Event()
+    watcher = Watcher(instance, woken.set)
+    watcher.start()
+    try:
+        assert woken.wait(10)  # it has the one connection
+        failure = run().failure
+        assert failure is not None
+        assert "mail_max_userip_connections" in failure.sentence
+        woken.clear()
+        end = time.monotonic() + 10
+        while run().failure is not None:  # until it has left
+            assert time.monotonic() < end
+        time.sleep(1)
+        for _ in range(3):
+            assert run().failure is None
+            time.sleep(0.2)
+        assert not woken.is_set()
+    finally:
+        watcher.stop()
+    said = [record.getMessage() for record in caplog.records if "too few" in record.getMessage()]
+    assert said == ["the mail server allows too few connections: new messages are found by polling"]
+    instance.close()
 
 
 def test_it_stops_at_once(desk: Desk) -> None:

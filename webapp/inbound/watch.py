@@ -55,6 +55,7 @@ class Watcher:
         self._mailbox: Mailbox | None = None
         self._not_to_watch: int | None = None  # the version of the row whose server cannot do it
         self._in_the_way: int | None = None  # the version whose polls may fail because of us
+        self._failed_with_us = 0  # runs in a row, when we left; one more may have been on its way then
         self._failures = 0
 
     def start(self) -> None:
@@ -116,7 +117,7 @@ class Watcher:
             row = mail_servers.load(session, Row.INCOMING)
             mailbox = mail_servers.mailbox_of(session, row) if row and row.version == target.version else None
             if mailbox and mailbox.failing_since and mailbox.last_success_at == target.polled_at:
-                self._in_the_way = target.version
+                self._in_the_way, self._failed_with_us = target.version, mailbox.failures
 
     def _find_target(self) -> _Target | None:
         """The active row, while polling goes well."""
@@ -125,7 +126,7 @@ class Watcher:
             if row is None or not row.active:
                 return None
             mailbox = mail_servers.mailbox_of(session, row)
-            if mailbox is not None and mailbox.failures > 1:
+            if mailbox is not None and mailbox.failures > self._failed_with_us + 1:
                 self._in_the_way = None  # it fails without us, too
             if mailbox is None or mailbox.last_success_at is None or mailbox.failing_since is not None:
                 return None
