@@ -27,8 +27,8 @@ from tests.rig.proxy import Plan, Proxy
 from tests.torture.pollers import Pollers
 from webapp.instance import Instance
 
-KILLS = int(os.environ.get("TORTURE_KILLS", "40"))
-MESSAGES = int(os.environ.get("TORTURE_MESSAGES", "200"))
+KILLS = int(os.environ.get("TORTURE_KILLS", "60"))
+MESSAGES = int(os.environ.get("TORTURE_MESSAGES", "300"))
 SEED = int(os.environ.get("TORTURE_SEED", "20261124"))
 POINTS = (
     "after_lease", "after_fetch", "after_parse", "in_tx", "before_commit", "after_commit", "after_move",
