@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from webapp.config import Settings
 
 BUSY_TIMEOUT_MS = 30_000
-HEAD_REVISION = "0002"
+HEAD_REVISION = "0003"
 
 
 class DatabaseError(Exception):

@@ -5,7 +5,7 @@ Plain INSERTs, not ORM objects: this is the hot path, and the unit of work costs
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -236,11 +236,25 @@ def _write_entry(
             "body_text": message.body_text,
             "reply_text": message.reply_text,
             "body_html": message.body_html,
+            **derived(message),
             "created_at": min(row["received_at"], row["recorded_at"]),  # a server's clock may be ahead
         },
     )
     if files := attachment_rows(received, entry_id):
         connection.execute(sa.insert(Attachment.__table__), files)  # type: ignore[arg-type]
+
+
+def derived(message: InboundMessage) -> dict[str, Any]:
+    """What else of a message its entry shows."""
+    people = {"to": message.to, "cc": message.cc, "reply_to": message.reply_to}
+    return {
+        "recipients": {
+            field: [[one.display_name, one.addr_spec] for one in addresses]
+            for field, addresses in people.items()
+        },
+        "invitation": asdict(message.invitation) if message.invitation else None,
+        "protection": message.protection or None,
+    }
 
 
 def attachment_rows(received: Received, entry_id: int) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload, undefer
 
 from webapp.inbound.again import AgainRefused, write_down
-from webapp.inbound.apply import RAW_MESSAGE, Received, attachment_rows, described
+from webapp.inbound.apply import RAW_MESSAGE, Received, attachment_rows, derived, described
 from webapp.inbound.decide import Decision
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.stored import judge, load_stored, understand
@@ -33,9 +33,13 @@ LABELS = {
     "reply_text": "Text without quotes",
     "body_html": "HTML",
     "attachments": "Attachments",
+    "recipients": "Recipients",
+    "invitation": "Invitation",
+    "protection": "Signed or encrypted",
     "defects": "Oddities",
 }
-OF_THE_ENTRY = ("body_text", "reply_text", "body_html", "attachments")
+DERIVED = ("recipients", "invitation", "protection")
+OF_THE_ENTRY = ("body_text", "reply_text", "body_html", "attachments", *DERIVED)
 # What makes a file the same one as before, the surest first; those that are left, by their order.
 FILE_MARKS: tuple[tuple[str, ...], ...] = (("sha256", "filename"), ("sha256",), ())
 IDS_AT_ONCE = 1_000
@@ -152,7 +156,7 @@ def _stored_values(session: Session, inbound: Inbound) -> dict[str, Any]:
     values["defects"] = list(inbound.defects)
     entry = _entry_of(session, inbound.id)
     if entry is not None:
-        values |= {name: getattr(entry, name) for name in ("body_text", "reply_text", "body_html")}
+        values |= {name: getattr(entry, name) for name in OF_THE_ENTRY}
         values["attachments"] = [_attachment_values(file) for file in entry.attachments]
     return values
 
@@ -165,6 +169,7 @@ def _values_now(received: Received) -> dict[str, Any]:
         "body_text": message.body_text,
         "reply_text": message.reply_text,
         "body_html": message.body_html,
+        **derived(message),
         "attachments": [_without_entry(row) for row in attachment_rows(received, 0)],
     }
 
@@ -192,6 +197,15 @@ def _in_words(value: Any) -> str:
         return ""
     if isinstance(value, list):
         return "\n".join(line if isinstance(line, str) else _file_in_words(line) for line in value)
+    if isinstance(value, dict):
+        return "\n".join(f"{name}: {_in_one_line(held)}" for name, held in value.items() if held)
+    return str(value)
+
+
+def _in_one_line(value: Any) -> str:
+    """A value of a derived object; a list of people is [display name, addr-spec] each."""
+    if isinstance(value, list | tuple):
+        return ", ".join(one if isinstance(one, str) else " ".join(filter(None, one)) for one in value)
     return str(value)
 
 
@@ -214,6 +228,8 @@ def _rewrite_entry(session: Session, entry: Entry, received: Received) -> None:
     entry.body_text, entry.reply_text = message.body_text, message.reply_text
     entry.body_html, entry.message_id = message.body_html, told["message_id"]
     entry.from_addr, entry.from_name = told["from_addr"], told["from_name"]
+    for name, value in derived(message).items():
+        setattr(entry, name, value)
     _rewrite_attachments(session, entry, attachment_rows(received, entry.id))
 
 

@@ -66,6 +66,32 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
+class Invitation:
+    """A calendar object (RFC 5545, iTIP RFC 5546) as a person reads it; times as ISO 8601.
+
+    `start` and `end` are dates ("2026-11-24") for a whole day, times with offset where the zone is known,
+    and times without one ("floating", RFC 5545 section 3.3.5) where it is not; `time_zone` as written.
+    """
+
+    method: str  # REQUEST, CANCEL, REPLY, COUNTER, PUBLISH, ...; "" where none is given
+    summary: str
+    start: str | None
+    end: str | None
+    time_zone: str | None
+    location: str
+    organizer: str  # "Ann Lee <ann@acme.test>"
+    attendees: tuple[str, ...]  # the first 50, e.g. "Bob <bob@acme.test> (accepted)"
+    attendee_count: int
+    repeats: str  # the recurrence rule in words; "" where it happens once
+    description: str
+    status: str  # CONFIRMED, CANCELLED, ...; of a REPLY the attendee's answer
+
+
+# How a message is signed or encrypted (RFC 8551, RFC 3156, RFC 4880 in-line); "" is neither.
+PROTECTIONS = ("", "smime-signed", "smime-encrypted", "pgp-signed", "pgp-encrypted")
+
+
+@dataclass(frozen=True, slots=True)
 class InboundMessage:
     """One received message, understood. `parse` never raises: what was odd stands in `defects`."""
 
@@ -85,5 +111,7 @@ class InboundMessage:
     reply_text: str = ""
     body_html: str | None = None  # sanitised
     attachments: tuple[AttachmentInfo, ...] = ()
+    invitation: Invitation | None = None
+    protection: str = ""  # one of PROTECTIONS
     defects: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # decoded, bounded, for showing

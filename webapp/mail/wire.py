@@ -6,7 +6,15 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from webapp.mail.message import Address, AttachmentInfo, AutomatedMark, InboundMessage, Report, Sender
+from webapp.mail.message import (
+    Address,
+    AttachmentInfo,
+    AutomatedMark,
+    InboundMessage,
+    Invitation,
+    Report,
+    Sender,
+)
 
 
 def to_json(message: InboundMessage) -> dict[str, Any]:
@@ -26,5 +34,7 @@ def from_json(plain: dict[str, Any]) -> InboundMessage:
     values["automated"] = tuple(AutomatedMark(**one) for one in plain["automated"])
     values["report"] = Report(**plain["report"]) if plain["report"] else None
     values["attachments"] = tuple(AttachmentInfo(**one) for one in plain["attachments"])
+    if invitation := plain["invitation"]:
+        values["invitation"] = Invitation(**invitation | {"attendees": tuple(invitation["attendees"])})
     values["headers"] = tuple((name, value) for name, value in plain["headers"])
     return InboundMessage(**values)

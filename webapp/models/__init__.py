@@ -7,11 +7,31 @@ from webapp.models.directory import Company, User, UserAddress
 from webapp.models.inbound import ActionKind, Disposition, Inbound, InboundAction, Placement, RawMessage
 from webapp.models.mail_server import MailServer, Row
 from webapp.models.mailbox import MailboxIdentity, MissedMessage, MissedState, PollRun
-from webapp.models.ticket import Attachment, Entry, EntryKind, Ticket, TicketNotice, TicketStatus
+from webapp.models.outbox import (
+    Delivery,
+    DeliveryEvent,
+    DeliveryState,
+    OutgoingKind,
+    OutgoingMessage,
+    UndeliverableAddress,
+)
+from webapp.models.sender_rule import SenderList, SenderRule
+from webapp.models.ticket import (
+    Attachment,
+    Entry,
+    EntryFlag,
+    EntryKind,
+    Ticket,
+    TicketNotice,
+    TicketParticipant,
+    TicketStatus,
+)
 
 __all__ = [
-    "Account", "ActionKind", "Attachment", "Audit", "Base", "Company", "Disposition", "Entry", "EntryKind",
-    "Inbound", "InboundAction", "LoginSession", "MailServer", "MailboxIdentity", "MissedMessage",
-    "MissedState", "Placement", "PollRun", "RawMessage", "Role", "Row", "Setting", "SetupCode", "Ticket",
-    "TicketNotice", "TicketStatus", "User", "UserAddress",
+    "Account", "ActionKind", "Attachment", "Audit", "Base", "Company", "Delivery", "DeliveryEvent",
+    "DeliveryState", "Disposition", "Entry", "EntryFlag", "EntryKind", "Inbound", "InboundAction",
+    "LoginSession", "MailServer", "MailboxIdentity", "MissedMessage", "MissedState", "OutgoingKind",
+    "OutgoingMessage", "Placement", "PollRun", "RawMessage", "Role", "Row", "SenderList", "SenderRule",
+    "Setting", "SetupCode", "Ticket", "TicketNotice", "TicketParticipant", "TicketStatus",
+    "UndeliverableAddress", "User", "UserAddress",
 ]  # fmt: skip

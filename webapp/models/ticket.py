@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship, validates
@@ -70,9 +71,14 @@ class Ticket(Base):
     notice: Mapped[TicketNotice | None] = mapped_column(text_enum(TicketNotice))
     claimed_ticket_id: Mapped[int | None] = mapped_column(sa.ForeignKey("ticket.id"), index=True)
     follow_up_of_id: Mapped[int | None] = mapped_column(sa.ForeignKey("ticket.id"), index=True)
+    # The claim was accepted: the conversation went on there, and what comes later goes there too.
+    merged_into_id: Mapped[int | None] = mapped_column(sa.ForeignKey("ticket.id"), index=True)
+    # More entries from one sender within an hour than a person writes: nothing automatic is sent meanwhile.
+    braked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
 
+    participants: Mapped[list[TicketParticipant]] = relationship(order_by="TicketParticipant.id")
     requester: Mapped[User | None] = relationship()
     company: Mapped[Company | None] = relationship()
     assignee: Mapped[Account | None] = relationship(foreign_keys=[assignee_id])
@@ -89,10 +95,34 @@ def requester_key(address: str | None) -> str | None:
     return fold_addr_spec(address)[:320] if address else None
 
 
+class TicketParticipant(Base):
+    """Somebody besides the requester who takes part: gets replies as Cc and may write to the ticket."""
+
+    __tablename__ = "ticket_participant"
+    __table_args__ = (sa.UniqueConstraint("ticket_id", "addr_key"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    ticket_id: Mapped[int] = mapped_column(sa.ForeignKey("ticket.id"))
+    addr_spec: Mapped[str] = mapped_column(sa.String(320))
+    addr_key: Mapped[str] = mapped_column(sa.String(320), index=True)
+    name: Mapped[str] = mapped_column(sa.String(320), default="")
+    added_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    added_by: Mapped[str] = mapped_column(sa.String(320))
+
+
 class EntryKind(enum.StrEnum):
     MAIL = "mail"  # received
+    REPLY = "reply"  # sent to the customer
     NOTE = "note"  # internal
     CHANGE = "change"  # status, assignee
+
+
+class EntryFlag(enum.StrEnum):
+    """Why a received entry is to be read with care."""
+
+    NEW_SENDER = "new-sender"  # has the ticket's token and none of its addresses; never becomes a recipient
+    UNPROVEN_STAFF = "unproven-staff"  # a technician's mail with missing proof: an internal note
+    DISABLED_STAFF = "disabled-staff"  # of an account that may not sign in any more
 
 
 class Entry(Base):
@@ -113,6 +143,13 @@ class Entry(Base):
     body_text: Mapped[str] = mapped_column(sa.Text, default="")
     reply_text: Mapped[str] = mapped_column(sa.Text, default="")  # without quoted history and signature
     body_html: Mapped[str | None] = mapped_column(sa.Text, deferred=True)  # sanitised
+    # {"to": [[display name, addr-spec]], "cc": [...], "reply_to": [...]}
+    recipients: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON(none_as_null=True))
+    invitation: Mapped[dict[str, Any] | None] = mapped_column(
+        sa.JSON(none_as_null=True)
+    )  # message.Invitation
+    protection: Mapped[str | None] = mapped_column(sa.String(32))  # message.PROTECTIONS
+    flag: Mapped[EntryFlag | None] = mapped_column(text_enum(EntryFlag))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)  # mail: when the server received it
 
     ticket: Mapped[Ticket] = relationship(back_populates="entries")
