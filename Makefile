@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests wait a good part of their time, so one process more than there are processors pays.
+WORKERS ?= $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1) + 1 )))
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
@@ -24,8 +26,8 @@ run: setup ## start the service desk: web pages and email parser in one process
 demo: setup ## try everything with sample mail, in instance/demo; no account, no network
 	@$(BIN)/servicedesk run --demo
 
-test: setup ## run every test this machine can run
-	@sh contrib/test.sh $(BIN)/pytest $(PYTEST_ARGS)
+test: setup ## run every test this machine can run (WORKERS processes; PYTEST_ARGS: in one process, with these)
+	@sh contrib/test.sh $(BIN)/pytest $(or $(PYTEST_ARGS),-n $(WORKERS) --dist loadfile)
 
 torture: setup ## 500 kills at a parser at work, 5,000 messages (TORTURE_KILLS, TORTURE_MESSAGES, TORTURE_SEED)
 	@TORTURE_KILLS=$${TORTURE_KILLS:-500} TORTURE_MESSAGES=$${TORTURE_MESSAGES:-5000} \

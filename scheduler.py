@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from webapp.desk.sending import make_deliverer
 from webapp.inbound.lease import LeaseBusy
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.poll import NotPolled, VaultError, poll
 from webapp.inbound.teller import Teller
 from webapp.inbound.watch import Watcher
+from webapp.outbound import wake
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from webapp.instance import Instance
 
 TELL_SECONDS = 60
+DELIVER_SECONDS = 15  # what this process writes leaves at once; this is for what others wrote
 CLOCK_SECONDS, CLOCK_STEP = 5.0, 2.0
 
 logger = logging.getLogger(__name__)
@@ -37,8 +40,11 @@ class Scheduler:
         self._parser = ParserProcess()
         self._teller = Teller(instance)
         self._watcher = Watcher(instance, self.wake)
+        self._deliverer = make_deliverer(instance)
+        self._deaf: Callable[[], None] | None = None  # ends listening for mail that was written
         self._stopping = threading.Event()
         self._turn, self._news = threading.Lock(), threading.Event()
+        self._delivery, self._mail = threading.Lock(), threading.Event()
         # Runs that were missed are one run, however late; a run that is still going is not doubled.
         self._jobs = BackgroundScheduler(
             timezone=UTC,
@@ -47,22 +53,32 @@ class Scheduler:
         )
         self._add("poll-incoming", self._poll_incoming, instance.settings.poll_interval)
         self._add("tell-administrators", self._tell, TELL_SECONDS)
+        self._add("deliver-outbox", self._deliver, DELIVER_SECONDS)
         self._clock = ClockGuard(self._clock_moved)
 
     def start(self) -> None:
         self._jobs.start()
         self._clock.start()
         self._watcher.start()
+        self._deaf = wake.listen(self.mail_written)
 
     def wake(self) -> None:
         """There may be news: poll now, or once more as soon as the run that is going has ended."""
         self._news.set()
         self._jobs.add_job(self._poll_incoming, id="poll-news", replace_existing=True, max_instances=8)
 
+    def mail_written(self) -> None:
+        """There is something to deliver: now, or as soon as the delivery that is going has ended."""
+        self._mail.set()
+        self._jobs.add_job(self._deliver, id="deliver-news", replace_existing=True, max_instances=8)
+
     def shutdown(self) -> None:
         """Take no new run, let the one that is going finish its batch, and end the parser process."""
         self._stopping.set()
+        if self._deaf is not None:
+            self._deaf()
         self._clock.stop()
+        self._deliverer.stop()
         self._teller.stop()
         self._watcher.stop()
         self._jobs.shutdown(wait=True)
@@ -98,6 +114,16 @@ class Scheduler:
         except VaultError as error:
             logger.error("incoming mail is not polled: %s", error)
         self._parser.end_if_idle()
+
+    def _deliver(self) -> None:
+        """One delivery; whoever comes meanwhile leaves word and goes, as with `_poll_incoming`."""
+        self._mail.set()
+        while self._mail.is_set() and not self._stopping.is_set() and self._delivery.acquire(blocking=False):
+            try:
+                self._mail.clear()
+                self._deliverer.run()
+            finally:
+                self._delivery.release()
 
     def _tell(self) -> None:
         self._clock.look()  # a job that is due after a sleep may be quicker than the guard's own look

@@ -11,6 +11,7 @@ for (const select of document.querySelectorAll("select[data-suggest-zone]")) {
 function toast(message, level) {
   const shown = [...document.querySelectorAll("#toasts [data-message]")];
   if (shown.some((note) => note.dataset.message === message)) return;
+  for (const note of shown) if (note.matches(".notice-good")) note.remove(); // what went well before is over
   const note = document.createElement("p");
   note.className = `notice notice-${level}`;
   note.textContent = note.dataset.message = message;

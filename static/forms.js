@@ -22,6 +22,7 @@ document.addEventListener("input", (event) => {
 });
 document.addEventListener("submit", (event) => {
   if (event.defaultPrevented) return; // htmx sends it: saved once another fragment has taken its place
+  if (event.submitter?.hasAttribute("formtarget")) return; // shown in a frame of the page, not saved
   changed.delete(event.target);
   event.target.removeAttribute("data-unsaved");
 });
@@ -63,6 +64,13 @@ document.addEventListener("change", (event) => {
     left.value = modes[usual]?.value ?? "open";
   }
 });
+
+// An empty port shows which one will be taken.
+function showUsualPort(form) {
+  const { port, use_ssl: ssl } = form.elements, mode = modesOf(form).findIndex((radio) => radio.checked);
+  port.placeholder = ssl.checked ? portsOf(form)[mode] ?? "" : ssl.dataset.portOff;
+}
+document.addEventListener("change", ({ target: { form } }) => { if (form?.querySelector("[data-ports]")) showUsualPort(form); });
 
 // A provider, a suggestion or the cure of a failed test fills in fields; then it may press a button.
 function fillIn(form, changes) {

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rig.ports import free_ports
 from webapp import create_app, wsgi
 from webapp.config import CHECKOUT, load_settings
 from webapp.wsgi import ServeError, serve
@@ -22,18 +23,11 @@ from webapp.wsgi import ServeError, serve
 START = "from webapp.config import load_settings; from webapp.wsgi import serve; serve(load_settings())"
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
 class Running:
     """The process on a port of its own, its output in files."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.out, self.err = folder / "out", folder / "err"
         environment = {
             "PATH": os.environ["PATH"],

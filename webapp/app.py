@@ -77,9 +77,10 @@ def _prepare_templates(app: Flask) -> None:
     @app.url_defaults
     def add_version(endpoint: str, values: dict[str, Any]) -> None:
         if endpoint == "static":
-            values.setdefault("v", _short_hash(Path(app.static_folder or "") / values["filename"]))
+            values.setdefault("v", _short_hash(app.static_folder or "", values["filename"]))
 
 
 @cache
-def _short_hash(path: Path) -> str | None:
+def _short_hash(folder: str, filename: str) -> str | None:
+    path = Path(folder) / filename
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else None

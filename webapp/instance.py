@@ -5,7 +5,7 @@ The command line, the web pages and the scheduler all start here, so each finds 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -28,8 +28,11 @@ class Instance:
     database: Database
     vault: Vault
     uptime: Uptime = field(default_factory=Uptime)
+    at_close: list[Callable[[], None]] = field(default_factory=list)  # what else ends with it
 
     def close(self) -> None:
+        for end in self.at_close:
+            end()
         self.database.dispose()
 
 

@@ -16,6 +16,10 @@ from tests.browser.tab import MAIL, OpenTab, Tab
 from tests.factories import make_raw, set_incoming_from, set_row
 from tests.rig.certificates import Authority
 from tests.rig.dovecot import DovecotMailbox
+from tests.rig.names import NameServer
+from tests.rig.ports import free_ports
+from tests.rig.smtp import SmtpServer
+from webapp.mailserver import dns
 from webapp.models import Row
 
 pytestmark = pytest.mark.browser
@@ -28,6 +32,10 @@ PAGES = [
     "/tickets?q=nothing+is+called+this",
     "/tickets/1",
     "/tickets/2",
+    "/settings/service-desk/senders",
+    "/settings/service-desk/incoming-rules",
+    "/settings/service-desk/notifications",
+    "/settings/service-desk/notifications/opened",
     "/people",
     "/people/new",
     "/people/import",
@@ -193,6 +201,53 @@ def test_a_passed_test_turning_on_and_the_dry_run(
     tab.expect_refusal(422)
     tab.row().get_by_role("button", name="Turn on").click()
     expect(tab.row().get_by_role("alert")).to_contain_text("Not turned on.")
+    look_closely(tab)
+
+
+def test_suggested_settings_found_and_not_found(
+    desk: Desk, open_tab: OpenTab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = dns.Names
+    with NameServer({("hosted.test", "MX"): ["10 in1-smtp.messagingengine.com."]}) as names:
+        monkeypatch.setattr(dns, "Names", lambda: ask(names.address))
+        tab = open_tab(desk, reduced_motion="reduce")
+        tab.sign_in("alice", MAIL)
+        form = tab.edit()
+        for address, told in (
+            ("help@hosted.test", "Found: imap.fastmail.com"),
+            ("help@nowhere.test", "Nothing found for help@nowhere.test."),
+            ("help", "Enter one email address"),
+        ):
+            form.get_by_label("User name").fill(address)
+            form.get_by_role("button", name="Suggest settings").click()
+            expect(form.locator(".suggest")).to_contain_text(told)
+            look_closely(tab)
+
+
+def test_a_test_message_that_was_sent(desk: Desk, open_tab: OpenTab, smtp_server: SmtpServer) -> None:
+    tab = open_tab(desk, reduced_motion="reduce")
+    tab.sign_in("alice", MAIL)
+    form, server = tab.edit("outgoing"), smtp_server.settings()
+    tab.fill(form, host_name=server.host, port=str(server.port), user_name=server.username)
+    form.get_by_label("STARTTLS").check()
+    tab.fill(form, password=server.password)
+    form.get_by_role("button", name="Send a test message").click()
+    expect(tab.row("outgoing")).to_contain_text("Look whether the message arrives.")
+    look_closely(tab)
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_dry_run_that_failed(desk: Desk, open_tab: OpenTab, script: bool) -> None:
+    closed = str(free_ports(1)[0])
+    set_row(desk.instance, host="localhost", port=closed, tls_mode="implicit", username="help")
+    tab = open_tab(desk, reduced_motion="reduce")
+    tab.sign_in("alice", MAIL)
+    if not script:  # ours are taken away; axe is one, too, so they cannot be turned off
+        tab.page.route("**/*.js*", lambda route: route.fulfill(body="", content_type="text/javascript"))
+        tab.open(MAIL)
+    tab.row().get_by_role("button", name="What would happen now").click()
+    preview = tab.page.locator("#preview-incoming")
+    expect(preview.get_by_role("alert")).to_contain_text(f"nothing answers on port {closed}")
     look_closely(tab)
 
 

@@ -12,7 +12,8 @@ from tests.browser.held import held_imap
 from tests.browser.tab import MAIL, OpenTab, Tab
 from tests.factories import add_people, make_raw, set_incoming_from, set_row
 from tests.rig.certificates import Authority
-from tests.rig.dovecot import DovecotMailbox, free_ports
+from tests.rig.dovecot import DovecotMailbox
+from tests.rig.ports import free_ports
 from webapp.desk import mail_servers
 from webapp.models import MailServer, Row
 
@@ -117,6 +118,7 @@ def test_a_date_that_is_set_already_is_preselected(off: Desk, tab: Tab) -> None:
     tab.open(MAIL)
     tab.row().get_by_role("link", name="Turn on").click()
     expect(tab.row().get_by_label("From a date")).to_be_checked()
+    expect(tab.row().get_by_label("From a date")).to_be_focused()
     expect(tab.row().get_by_label("Date", exact=True)).to_have_value("2026-11-01")
 
 
@@ -176,6 +178,23 @@ def test_the_look_into_the_inbox_is_watched_and_stopped(tab: Tab, authority: Aut
         tab.page.keyboard.press("Enter")
         expect(tab.row().get_by_role("radio").first).to_be_visible()
         tab.keeps_focus()
+
+
+def test_where_nobody_is_known_it_is_said_that_all_mail_will_be_ignored(
+    tab: Tab, mailbox: DovecotMailbox
+) -> None:
+    told = "There are no users yet, so every sender is unknown and all mail will be ignored."
+    set_incoming_from(tab.desk.instance, mailbox.settings(), active="false", process_unknown="false")
+    tab.open(f"{MAIL}/incoming/activate")
+    expect(tab.row()).to_contain_text(told)
+    tab.row().get_by_role("link", name="Process messages from unknown users").click()
+    box = tab.row().get_by_label("Process messages from unknown users")
+    expect(box).to_be_focused()
+    box.check()
+    tab.row().get_by_role("button", name="Save").last.click()
+    tab.row().get_by_role("link", name="Turn on").click()
+    expect(tab.row().get_by_role("radio").first).to_be_visible()
+    expect(tab.row()).not_to_contain_text(told)
 
 
 def test_an_empty_inbox_is_said(tab: Tab, mailbox: DovecotMailbox) -> None:

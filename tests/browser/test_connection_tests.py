@@ -13,7 +13,8 @@ from tests.browser.held import held_imap
 from tests.browser.tab import MAIL, OpenTab, Tab
 from tests.factories import add_people, make_raw, set_incoming_from, set_row
 from tests.rig.certificates import Authority
-from tests.rig.dovecot import DovecotMailbox, free_ports
+from tests.rig.dovecot import DovecotMailbox
+from tests.rig.ports import free_ports
 from tests.rig.smtp import SmtpServer
 from webapp.desk import mail_servers
 from webapp.mailserver.base import ServerSettings, TlsMode
@@ -213,7 +214,9 @@ def test_a_failed_test_marks_the_field_and_says_the_cure(
     enter(tab, form, mailbox.settings(password="not this one"))
     form.get_by_role("button", name="Test Connection").click()
     verdict = tab.page.locator("#test-incoming").get_by_role("alert")
-    expect(verdict).to_contain_text("What to do: Some servers want the full address as the user name.")
+    expect(verdict).to_contain_text(
+        "What to do: Enter the password again. Some providers want an app password instead"
+    )
     expect(tab.page.locator("#said")).to_have_text("Test failed.")
     password = form.get_by_label("Password")
     expect(password).to_have_attribute("aria-invalid", "true")

@@ -50,6 +50,19 @@ def test_port_and_encryption_follow_each_other_while_untouched(form: Locator) ->
     expect(port(form)).to_have_value("4143")  # somebody chose it
 
 
+def test_an_empty_port_shows_which_one_will_be_taken(form: Locator) -> None:
+    expect(port(form)).to_have_attribute("placeholder", "993")
+    form.get_by_label("STARTTLS").check()
+    port(form).fill("")
+    port(form).blur()
+    expect(port(form)).to_have_attribute("placeholder", "143")
+    form.get_by_label("Enable SSL").uncheck()
+    form.get_by_label("Enable SSL").check()
+    port(form).fill("2993")
+    port(form).blur()
+    expect(port(form)).to_have_attribute("placeholder", "143")  # chosen above: the port does not change it
+
+
 def test_fields_that_mean_nothing_now_are_not_shown(tab: Tab, form: Locator) -> None:
     expect(form.get_by_label("I understand")).not_to_be_visible()
     form.get_by_label("Enable SSL").uncheck()

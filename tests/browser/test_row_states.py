@@ -47,7 +47,7 @@ def test_not_active_and_not_tested(tab: Tab) -> None:
     row = tab.row("outgoing")
     is_shown_as(tab, "Not active", "outgoing")
     expect(row).to_contain_text("SMTP · smtp.example.com:587 · STARTTLS · From help@example.com")
-    expect(row).to_contain_text("Not active. Nothing is sent to customers by email.")
+    expect(row).to_contain_text("Nothing is sent to customers by email.")
     expect(row).to_contain_text("Not tested yet.")
     expect(tab.page.locator("#nothing-set-up")).to_have_count(0)
 
@@ -95,7 +95,7 @@ def test_failing_since_with_cause_and_cure_until_it_works_again(tab: Tab, mailbo
     tab.open(MAIL)
     expect(tab.row().locator(".row-state")).to_contain_text("Failing since")
     expect(tab.row()).to_contain_text("The server rejected the user name or password.")
-    expect(tab.row()).to_contain_text("What to do: Some servers want the full address as the user name.")
+    expect(tab.row()).to_contain_text("What to do: Enter the password again.")
     expect(tab.page.get_by_role("region", name="Incoming mail is failing")).to_be_visible()
 
     set_incoming_from(tab.desk.instance, mailbox.settings())

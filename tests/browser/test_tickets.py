@@ -37,7 +37,7 @@ def test_a_ticket_with_its_conversation(samples: Tab) -> None:
     expect(answer).to_contain_text("It prints again.")
     quoted = answer.get_by_text("Our printer is offline since this morning.")
     expect(quoted).not_to_be_visible()
-    answer.locator("summary").first.click()
+    answer.locator("summary", has_text="Show earlier messages").click()
     expect(quoted).to_be_visible()
 
 

@@ -12,8 +12,10 @@ from tests.browser.held import held_imap
 from tests.browser.tab import MAIL, OpenTab, Tab
 from tests.factories import make_raw, set_incoming_from, set_row
 from tests.rig.certificates import Authority
-from tests.rig.dovecot import DovecotMailbox, free_ports
+from tests.rig.dovecot import DovecotMailbox
+from tests.rig.ports import free_ports
 from tests.views.browser import PASSWORD
+from webapp.desk import mail_servers
 from webapp.mailserver.base import TlsMode
 from webapp.models import Row
 
@@ -83,6 +85,16 @@ def test_a_chosen_encryption_is_kept_on_an_unusual_port(plain: Tab) -> None:
     plain.fill(form, password=SECRET)
     form.get_by_role("button", name="Save").last.click()
     expect(plain.row("outgoing").locator(".summary")).to_contain_text("smtp.example.com:2525 · SSL/TLS")
+
+
+def test_enter_at_the_address_of_a_test_message_saves_nothing(plain: Tab) -> None:
+    form = plain.edit("outgoing")
+    plain.fill(form, host_name="smtp.example.com", user_name="help@example.com", password=SECRET)
+    form.get_by_label("Send a test message to").press("Enter")
+    form.get_by_role("link", name="Cancel").click()
+    expect(plain.row("outgoing")).to_contain_text("Not set up")
+    with plain.desk.instance.database.reading() as session:
+        assert mail_servers.load(session, Row.OUTGOING) is None
 
 
 def test_cancel(plain: Tab) -> None:

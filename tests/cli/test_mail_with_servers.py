@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import json
-import socket
 
 import pytest
 
@@ -13,6 +12,7 @@ from tests.factories import make_instance, make_raw
 from tests.rig.certificates import Authority
 from tests.rig.dovecot import PASSWORD as DOVECOT_PASSWORD
 from tests.rig.dovecot import DovecotMailbox
+from tests.rig.ports import free_ports
 from tests.rig.smtp import SmtpServer
 from webapp.desk import mail_servers
 from webapp.mailserver.base import ServerSettings
@@ -37,9 +37,7 @@ def set_up(servicedesk: Command, row: str, settings: ServerSettings, password: s
 
 
 def closed_port() -> str:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return str(sock.getsockname()[1])
+    return str(free_ports(1)[0])
 
 
 @pytest.mark.dovecot

@@ -7,7 +7,6 @@ import http.cookiejar
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.rig.ports import free_ports
 from webapp.config import CHECKOUT
 
 COMMAND = Path(sys.executable).with_name("servicedesk")
@@ -30,7 +30,7 @@ class Demo:
 
     def __init__(self, folder: Path, name: str, **environment: str) -> None:
         self.started = time.monotonic()
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         self.out, self.err = folder / f"{name}.out", folder / f"{name}.err"
         told = {"PATH": os.environ["PATH"], "SERVICEDESK_INSTANCE": str(folder / "instance")} | environment
         command = [str(COMMAND), "run", "--demo", "--port", str(self.port)]
@@ -175,13 +175,6 @@ def fingerprints(folder: Path) -> dict[str, tuple[str, int]]:
         for path in folder.iterdir()
         if path.is_file()
     }
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -13,7 +13,7 @@ from webapp.config import OPTIONS
 from webapp.desk import accounts
 from webapp.desk.doctor import Finding, examine
 from webapp.instance import Instance
-from webapp.models import MailboxIdentity, Role, Row
+from webapp.models import MailboxIdentity, Role, Row, SendingTrouble
 from webapp.vault import Vault
 
 
@@ -139,3 +139,22 @@ def test_the_doctor_changes_nothing(instance: Instance) -> None:
         assert before == session.scalar(
             sa.text("SELECT group_concat(sealed) FROM (SELECT password_sealed sealed FROM mail_server)")
         )
+
+
+def test_what_cannot_be_sent_is_told(instance: Instance) -> None:
+    make_sound(instance)
+    assert bad(instance) == []
+    with instance.database.writing() as session:
+        session.add(
+            SendingTrouble(
+                row="outgoing",
+                since=NOW,
+                sentence="The server did not accept the password.",
+                cure="Enter it again.",
+                version=1,
+                next_try_at=NOW,
+            )
+        )
+    (found,) = bad(instance)
+    assert (found.area, found.state, found.cure) == ("outbox", "failed", "Enter it again.")
+    assert "did not accept the password" in found.text

@@ -255,7 +255,7 @@ def test_turning_on_an_incomplete_row_says_what_is_missing() -> None:
     }
     assert errors(Row.OUTGOING, active="true", requires_auth="false") == {
         "active": "Fill in host and port before you turn this on.",
-        "host": "Enter the host name of the mail server, for example imap.example.com.",
+        "host": "Enter the host name of the mail server, for example smtp.example.com.",
         "from_address": FROM,
     }
 

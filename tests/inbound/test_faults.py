@@ -26,8 +26,9 @@ from tests.inbound.accounting import (
     wait_for,
 )
 from tests.inbound.conftest import Desk
-from tests.rig.dovecot import DovecotMailbox, free_ports
+from tests.rig.dovecot import DovecotMailbox
 from tests.rig.fixtures import DovecotStarter
+from tests.rig.ports import free_ports
 from tests.rig.proxy import Plan, Proxy
 from webapp.inbound import missed
 from webapp.inbound import poll as polling

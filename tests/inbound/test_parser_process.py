@@ -42,7 +42,7 @@ def test_it_understands_one_message_after_the_other_in_one_process(own_parser: P
 def test_it_gives_the_content_of_an_attachment(own_parser: ParserProcess) -> None:
     raw = make_raw(files=[("a.bin", b"\x00\xffone"), ("b.bin", b"two")])
     files = own_parser.parse(raw).attachments
-    assert [own_parser.attachment(raw, file.position) for file in files] == [b"\x00\xffone", b"two"]
+    assert [own_parser.file(raw, [file.position])[1] for file in files] == [b"\x00\xffone", b"two"]
 
 
 def test_it_has_no_environment_and_no_file_of_ours(own_parser: ParserProcess, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from tests.inbound.accounting import assert_accounted, start_process, varied_messages, wait_for
-from tests.rig.dovecot import DovecotMailbox, free_ports
+from tests.rig.dovecot import DovecotMailbox
+from tests.rig.ports import free_ports
 from webapp.instance import Instance
 from webapp.models import Inbound, Placement, PollRun
 

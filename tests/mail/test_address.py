@@ -119,6 +119,21 @@ def test_a_doubtful_sender_is_still_shown() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ("ann@acme.test (Ann Lee)", "Ann Lee"),
+        ("Lee, Ann <ann@acme.test>", "Lee, Ann"),
+        ("MAILER-DAEMON (Mail Delivery System)", "MAILER-DAEMON"),
+        ("(Cron Daemon)", "Cron Daemon"),
+        ("Ann <>", "Ann"),
+        ("", ""),
+    ],
+)
+def test_the_name_of_the_sender(written: str, name: str) -> None:
+    assert sender_of([written]).display_name == name
+
+
+@pytest.mark.parametrize(
     ("written", "key"),
     [
         ("Alice@Example.ORG", "alice@example.org"),
@@ -157,6 +172,36 @@ def test_the_key_of_an_address(written: str, key: str) -> None:
         ("=?utf-8?q?Ann_=3Ca=40b=2Eorg=3E?=", [("Ann", "a@b.org")]),
         ("", []),
         (",,;", []),
+        ("(Ann Lee) a@b.org", [("Ann Lee", "a@b.org")]),
+        ("<a@b.org> (Ann Lee)", [("Ann Lee", "a@b.org")]),
+        ("Ann (Sales) <a@b.org>", [("Ann", "a@b.org")]),
+        (r"a@b.org (Ann \(x\) Lee)", [("Ann (x) Lee", "a@b.org")]),
+        ("a@b.org (=?utf-8?q?J=C3=B6rg?=)", [("Jörg", "a@b.org")]),
+        ("J. R. Lee <a@b.org>", [("J. R. Lee", "a@b.org")]),
+        ("Lee, Ann <a@b.org>", [("Lee, Ann", "a@b.org")]),
+        ("Lee, Ann <a@b.org>, Bob <b@b.org>", [("Lee, Ann", "a@b.org"), ("Bob", "b@b.org")]),
+        ("a@b.org; Lee, Ann <b@b.org>; c@b.org", [("", "a@b.org"), ("Lee, Ann", "b@b.org"), ("", "c@b.org")]),
+        ("root; Ann <a@b.org>", [("Ann", "a@b.org")]),
+        ('"Ann "the" Lee" <a@b.org>', [("Ann the Lee", "a@b.org")]),
+        (r"\"Ann\" <a@b.org>", [("Ann", "a@b.org")]),
+        ("\"'Ann' via List\" <l@b.org>", [("'Ann' via List", "l@b.org")]),
+        ("\"'a@b.org'\" <a@b.org>", [("a@b.org", "a@b.org")]),
+        ("'a@b.org'", [("", "a@b.org")]),
+        ("Ann <mailto:a@b.org>", [("Ann", "a@b.org")]),
+        ("<@r.org,@s.org:a@b.org>", [("", "a@b.org")]),
+        ("Ann <a@b.org", [("Ann", "a@b.org")]),
+        ("Ann a@b.org>", [("Ann", "a@b.org")]),
+        ("Ann <a@b.org> <a@b.org>", [("Ann", "a@b.org")]),
+        ("Ann <a@b.org>Bob <b@b.org>", [("Ann", "a@b.org"), ("", "b@b.org")]),
+        ("a@b.org b@b.org", [("", "a@b.org"), ("", "b@b.org")]),
+        ("Ann Lee a@b.org", [("Ann Lee", "a@b.org")]),
+        ('"a b"@b.org', [("", '"a b"@b.org')]),
+        ("Ann <ann at b.org>", []),
+        ("Ann <root>", [("Ann", "root")]),
+        ("a@bücher.example", [("", "a@bücher.example")]),
+        ("Jörg <jörg@bücher.example>", [("Jörg", "jörg@bücher.example")]),
+        (f"{'n' * 900} <a@b.org>", [("n" * 500, "a@b.org")]),
+        (f"{'n' * 999}@b.org", []),
     ],
 )
 def test_recipients(value: str, expected: list[tuple[str, str]]) -> None:

@@ -4,7 +4,8 @@ import hashlib
 
 import pytest
 
-from webapp.mail.attachments import attachment_content, safe_filename
+from webapp.mail.attachments import attachment_content
+from webapp.mail.filenames import safe_filename
 from webapp.mail.message import AttachmentInfo
 from webapp.mail.parse import parse
 
@@ -37,17 +38,27 @@ PDF = "Content-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: b
             False,
         ),
         ("Content-Type: text/html; name=a.html\r\n\r\nx", "a.html", "text/html", False),
-        ("Content-Type: text/calendar; method=REQUEST\r\n\r\nx", "part-2.ics", "text/calendar", False),
+        ("Content-Type: text/calendar; method=REQUEST\r\n\r\nx", "invite.ics", "text/calendar", False),
         ("Content-Type: text/csv\r\n\r\nx", "part-2.csv", "text/csv", False),
-        ("Content-Type: image/png\r\nContent-Disposition: inline\r\n\r\nx", "part-2.png", "image/png", True),
-        ("Content-Type: image/png\r\nContent-ID: <p1>\r\n\r\nx", "part-2.png", "image/png", False),
+        (
+            "Content-Type: image/png\r\nContent-Disposition: inline\r\n\r\nx",
+            "picture-1.png",
+            "image/png",
+            True,
+        ),
+        ("Content-Type: image/png\r\nContent-ID: <p1>\r\n\r\nx", "picture-1.png", "image/png", False),
         (
             "Content-Type: message/rfc822\r\n\r\nSubject: Re: a/b\r\n\r\nx",
             "Re_ a-b.eml",
             "message/rfc822",
             False,
         ),
-        ("Content-Type: message/rfc822\r\n\r\nFrom: a@b.org\r\n\r\nx", "part-2.eml", "message/rfc822", False),
+        (
+            "Content-Type: message/rfc822\r\n\r\nFrom: a@b.org\r\n\r\nx",
+            "message.eml",
+            "message/rfc822",
+            False,
+        ),
         (
             "Content-Type: message/rfc822; name=x.eml\r\n\r\nSubject: a\r\n\r\nx",
             "x.eml",
@@ -56,7 +67,7 @@ PDF = "Content-Type: application/pdf; name=a.pdf\r\nContent-Transfer-Encoding: b
         ),
         (
             "Content-Type: application/pgp-signature\r\n\r\nx",
-            "part-2.asc",
+            "signature.asc",
             "application/pgp-signature",
             False,
         ),
@@ -94,6 +105,89 @@ def test_a_picture_the_html_shows_is_inline_whatever_its_disposition() -> None:
     (attachment,) = listed(html, picture)
     assert attachment.inline
     assert attachment.content_id == "p1@x"
+
+
+def names(*parts: str) -> list[str]:
+    return [attachment.filename for attachment in listed(*parts)]
+
+
+def named(disposition: str) -> str:
+    return f"Content-Type: application/pdf\r\nContent-Disposition: {disposition}\r\n\r\nx"
+
+
+def test_no_two_files_of_a_message_have_one_name() -> None:
+    pdf = named("attachment; filename=a.pdf")
+    assert names(
+        pdf, pdf, named("attachment; filename=A.pdf"), named('attachment; filename="a (2).pdf"')
+    ) == [
+        "a.pdf",
+        "a (2).pdf",
+        "A (3).pdf",
+        "a (2) (2).pdf",
+    ]
+    picture = "Content-Type: image/png\r\n\r\nx"
+    nested = "Content-Type: message/rfc822\r\n\r\nSubject: Hi\r\n\r\nx"
+    assert names(picture, nested, picture, nested) == [
+        "picture-1.png",
+        "Hi.eml",
+        "picture-2.png",
+        "Hi (2).eml",
+    ]
+    long = named(f"attachment; filename={'x' * 200}.pdf")
+    assert [len(name) for name in names(long, long)] == [150, 150]
+
+
+def test_the_second_of_two_equal_names_is_found_again() -> None:
+    pdf = named("attachment; filename=a.pdf")
+    raw = mail(TEXT, pdf, pdf)
+    first, second = parse(raw).attachments
+    assert attachment_content(raw, second.position)[0] == second
+    assert attachment_content(raw, first.position)[0] == first
+
+
+@pytest.mark.parametrize(
+    ("part", "filename"),
+    [
+        (named("attachment; filename=J%C3%B6rg%20a.pdf"), "Jörg a.pdf"),
+        (named("attachment; filename=100%25.pdf"), "100%.pdf"),
+        (named('attachment; filename="100% sure.pdf"'), "100% sure.pdf"),
+        (named("attachment; filename=100%zz.pdf"), "100%zz.pdf"),
+        (named("attachment; filename=a%FF.pdf"), "a%FF.pdf"),
+        (named("attachment; filename=..%2F..%2Fetc%2Fpasswd"), "passwd"),
+        (named("attachment; filename=a%E2%80%AEfdp.exe"), "afdp.exe"),
+        (named('attachment; filename=" "; name="b.pdf"'), "part-1.pdf"),
+        ("Content-Type: application/pdf; name=b.pdf\r\nContent-Disposition: attachment\r\n\r\nx", "b.pdf"),
+        (
+            "Content-Type: application/pdf; name=b.pdf\r\n"
+            "Content-Disposition: attachment; filename=c.pdf\r\n\r\nx",
+            "c.pdf",
+        ),
+        (named("attachment; filename=///"), "part-1.pdf"),
+        ("Content-Type: image/png\r\nContent-ID: <image001.png@01DA6F1B.5C8E2D40>\r\n\r\nx", "image001.png"),
+        ("Content-Type: image/gif\r\nContent-Location: logo.gif\r\n\r\nx", "logo.gif"),
+        ("Content-Type: image/gif\r\nContent-Location: http://a.org/l.gif\r\n\r\nx", "picture-1.gif"),
+        ("Content-Type: audio/mpeg\r\n\r\nx", "sound-1.mp3"),
+        ("Content-Type: text/vcard\r\n\r\nx", "contact.vcf"),
+        ("Content-Type: message/partial; id=a; number=1\r\n\r\nx", "part-1.eml"),
+        (
+            "Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+            "U3ViamVjdDogUHJpbnRlcg0KDQp4",
+            "Printer.eml",
+        ),
+    ],
+)
+def test_the_name_of_one_file(part: str, filename: str) -> None:
+    assert names(part) == [filename]
+
+
+def test_of_an_apple_double_only_the_file_is_listed() -> None:
+    parts = (
+        "Content-Type: multipart/appledouble; boundary=c\r\n\r\n"
+        "--c\r\nContent-Type: application/applefile; name=a.pdf\r\n\r\nx\r\n"
+        "--c\r\nContent-Type: application/pdf; name=a.pdf\r\n\r\ny\r\n--c--"
+    )
+    (attachment,) = listed(TEXT, parts)
+    assert (attachment.filename, attachment.content_type) == ("a.pdf", "application/pdf")
 
 
 def test_size_and_hash_are_those_of_the_decoded_octets() -> None:
@@ -156,6 +250,10 @@ def test_attachments_are_bounded() -> None:
         ('a<b>:"|?*.txt', "a_b______.txt"),
         ("CON", "_CON"),
         ("nul.txt", "_nul.txt"),
+        ("con .txt", "_con .txt"),
+        ("COM¹.txt", "_COM¹.txt"),
+        ("com10.txt", "com10.txt"),
+        ("lpt1", "_lpt1"),
         ("console.txt", "console.txt"),
         ("a\u3164.txt", "a.txt"),
         ("a\ud800.txt", "a.txt"),

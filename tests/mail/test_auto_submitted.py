@@ -201,3 +201,28 @@ def test_a_doubtful_sender_is_looked_at_too() -> None:
     message = parse(b"From: Team: noreply@example.org;\r\n\r\nx\r\n")
     assert message.sender.addr_spec is None
     assert [mark.rule for mark in message.automated] == ["noreply-sender"]
+
+
+@pytest.mark.parametrize(
+    ("field", "found"),
+    [
+        (("Auto-Submitted", '"no"'), []),
+        (("Auto-Submitted", '"auto-replied"'), ["auto-submitted"]),
+        (("Auto-Submitted", 'no; reason="(auto-replied"; x=")"'), []),
+        (("X-Auto-Response-Suppress", '"All"'), ["auto-response-suppress"]),
+        (("X-Auto-Response-Suppress", "'DR', 'OOF'"), ["auto-response-suppress"]),
+        (("X-Auto-Response-Suppress", "(All) OOF"), []),
+        (("X-Apple-Action", "VACATION"), ["other-automated"]),
+        (("X-Apple-Action", "MOVE_TO_FOLDER/Junk"), []),
+        (("Delivered-To", "Autoresponder"), ["other-automated"]),
+        (("Delivered-To", "autoresponder@example.org"), []),
+    ],
+)
+def test_quotes_and_answering_machines(field: tuple[str, str], found: list[str]) -> None:
+    assert rules(field) == found
+
+
+def test_folded_fields_and_transport_headers_count_together() -> None:
+    raw = b"From: a@b.org\r\nAuto-Submitted: no\r\nX-Auto-Response-Suppress: OOF,\r\n\tAutoReply\r\n\r\nx"
+    message = parse(raw, transport_headers=(("Auto-Submitted", "(folded\r\n comment) auto-generated"),))
+    assert [mark.rule for mark in message.automated] == ["auto-submitted", "auto-response-suppress"]

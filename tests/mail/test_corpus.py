@@ -27,15 +27,12 @@ DIFFERING: dict[str, dict[str, str]] = {
         "mimekit/messages-stack-overflow": "the subject stands behind 2,000 lines",
     },
     "message_id": {"mimekit/messages-stack-overflow": "the id stands behind 2,000 lines"},
-    "to": {"flanker/mailformed-headers": "raw octets that are no UTF-8 are read as cp1252"},
-    "is_auto": {"sisimai/rfc3834-03": "a vacation answer that only X-Apple-Action tells"},
+    "attachments": {"mimekit/tnef-ukr": "winmail.dat is unpacked and not listed itself"},
     "body": {
         "spamscope/mail_test_14": "the title of an HTML page is not its text",
         "spamscope/mail_test_3": "a text part with a file name is an attachment",
-        "spamscope/mail_test_6": "the address of a link stands within the sentence",
     },
     "reply_text": {
-        "trimmer/embedded_email_12": "an attribution over six lines",
         "trimmer/embedded_email_7": "quoted answers below a C> quote",
     },
 }
@@ -70,6 +67,7 @@ FIELDS: dict[str, tuple[str, Callable[[Any, dict[str, Any]], bool]]] = {
     "from_addr": ("from_addr", lambda want, got: str(want).lower() == str(got["from_addr"]).lower()),
     "from_name": ("from_name", lambda want, got: squeezed(want) == squeezed(got["from_name"])),
     "to": ("to", lambda want, got: folded(want) == folded(got["to"])),
+    "date": ("date", lambda want, got: want == got["date"]),
     "message_id": ("message_id", lambda want, got: squeezed(want) == squeezed(got["message_id"])),
     "in_reply_to": ("in_reply_to", lambda want, got: want == got["in_reply_to"]),
     "references": ("references", lambda want, got: want == got["references"]),

@@ -158,6 +158,8 @@ def test_the_description_has_the_shape_of_the_mail_rules() -> None:
         "body_text": "x",
         "reply_text": "x",
         "body_html": None,
+        "invitation": None,
+        "protection": None,
         "defects": [],
     }
 

@@ -35,6 +35,19 @@ from webapp.mail.references import (
         ("<a@[192.0.2.1]>", ("a@[192.0.2.1]",)),
         ("<ü@b>", ("ü@b",)),
         ("<a@b\x00>", ("a@b",)),
+        ("<a@b> <c@d", ("a@b", "c@d")),  # cut at the end
+        ("<a@b <c@d>", ("a@b", "c@d")),
+        ("a < b", ()),
+        ("<a@b>;<c@d>\t<e@f>", ("a@b", "c@d", "e@f")),
+        ("< a @ b >", ("a@b",)),
+        ("<mid:a@b>", ("a@b",)),
+        ("[a@b]", ("a@b",)),
+        ("&lt;a@b&gt;", ("a@b",)),
+        ("=?utf-8?q?=3Ca=40b=2Eorg=3E?=", ("a@b.org",)),  # what Python's email makes of a long id
+        ("=?utf-8?q?=3Ca=40b=3E?= =?utf-8?q?_=3Cc=40d=3E?=", ("a@b", "c@d")),
+        ('Message from Ann of Mon, 1 Jan 2024 "Re: a@b" <c@d>', ("c@d",)),
+        ("<" * 5_000, ()),
+        ("a@b" * 4_000, (("a@b" * 333)[:998],)),
     ],
 )
 def test_message_ids(value: str, ids: tuple[str, ...]) -> None:

@@ -232,7 +232,7 @@ ROWS = [
     Row(
         name="wrong password elsewhere",
         server=imap({"AUTHENTICATE": ["{tag} NO [AUTHENTICATIONFAILED] no"]}),
-        settings={"protocol": IMAP, "tls_mode": NONE, "host": "notgmail.com"},
+        settings={"protocol": IMAP, "tls_mode": NONE, "host": "notgmail.com", "username": "help"},
         stage=Stage.SIGN_IN,
         error=AuthenticationFailed,
         sentence='The server rejected the user name or password. It said: "[AUTHENTICATIONFAILED] no"',
@@ -278,7 +278,8 @@ ROWS = [
         error=AuthenticationFailed,
         sentence="The server rejected the user name or password. It said: "
         '"535 5.7.139 Authentication unsuccessful, the user credentials were incorrect."',
-        cure="Some servers want the full address as the user name.",
+        cure="Enter the password again. Some providers want an app password instead, made in the account's "
+        "security settings.",
         field="password",
     ),
     Row(

@@ -158,3 +158,72 @@ def test_a_drip_is_ended() -> None:
         with SmtpTransport(scripted(server, timeout=1.0)) as transport, pytest.raises(ServerTimeout):
             transport.open()
     assert 1.0 <= time.monotonic() - started < 3.0
+
+
+# Before the final dot.
+
+
+def _refuse_bob(peer: Peer, command: str) -> None:
+    peer.say("550 5.1.1 no such user" if "bob" in command else "250 ok")
+
+
+def test_who_is_accepted_is_told_before_the_final_dot() -> None:
+    seen: list[tuple[frozenset[str], bytes]] = []
+    with against(smtp({"RCPT": _refuse_bob}, extensions=["AUTH PLAIN"])) as (server, transport):
+        transport.open()
+
+        def look(accepted: frozenset[str]) -> None:
+            time.sleep(0.2)  # what was sent until now has come
+            seen.append((accepted, bytes(server.received)))
+
+        transport.send(
+            message("hook", "text"), sender=DESK, recipients=[ANNA, "bob@example.net"], before_final_dot=look
+        )
+    ((accepted, received),) = seen
+    assert accepted == {ANNA}
+    assert received.endswith(b"text\r\n")
+    assert b"\r\n.\r\n" in server.received
+
+
+def test_what_the_hook_raises_ends_the_connection_without_the_dot() -> None:
+    class Lost(Exception):
+        pass
+
+    def lose(_accepted: frozenset[str]) -> None:
+        raise Lost
+
+    with against(smtp(extensions=["AUTH PLAIN"])) as (server, transport):
+        transport.open()
+        with pytest.raises(Lost):
+            transport.send(message("hook", "text"), sender=DESK, recipients=[ANNA], before_final_dot=lose)
+        with pytest.raises(ConnectionFailed):
+            transport.send(message("hook", "text"), sender=DESK, recipients=[ANNA])
+        time.sleep(0.2)
+    assert b"\r\n.\r\n" not in server.received
+
+
+def test_the_time_of_the_hook_is_not_the_servers() -> None:
+    with against(smtp(extensions=["AUTH PLAIN"]), timeout=0.5) as (_server, transport):
+        transport.open()
+        result = transport.send(
+            message("hook", "text"),
+            sender=DESK,
+            recipients=[ANNA],
+            before_final_dot=lambda _accepted: time.sleep(1.0),
+        )
+    assert result.accepted == {ANNA}
+
+
+def test_cut_off_in_the_hook_is_certain_not_to_have_been_sent() -> None:
+    with against(smtp(extensions=["AUTH PLAIN"])) as (server, transport):
+        transport.open()
+        with pytest.raises(ConnectionFailed) as caught:
+            transport.send(
+                message("hook", "text"),
+                sender=DESK,
+                recipients=[ANNA],
+                before_final_dot=lambda _accepted: transport.abort(),
+            )
+        assert not caught.value.uncertain
+        time.sleep(0.2)
+    assert b"\r\n.\r\n" not in server.received

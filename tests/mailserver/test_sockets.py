@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.rig.ports import free_ports
 from tests.rig.silence import nobody_answers
 from webapp.mailserver import sockets
 from webapp.mailserver.errors import (
@@ -160,9 +161,7 @@ def test_the_next_address_is_tried() -> None:
 
 
 def _nothing_listens() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    return free_ports(1)[0]
 
 
 def test_refused_is_told_before_silence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 
 from tests.rig.certificates import ServerCertificate
 from tests.rig.inspector import Inspector, MessageState
+from tests.rig.ports import free_ports
 from webapp.mailserver.base import MailProtocol, ServerSettings, TlsMode
 
 PASSWORD = 'correct horse äöü "battery" \\staple'
@@ -344,12 +345,3 @@ def _users() -> dict[str, str | int]:
         "mail_gid": os.getgid(),
         "chroot": "chroot =",
     }
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on just now; all held open until all are known, so that they differ."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for sock in sockets:
-            sock.bind(("127.0.0.1", 0))
-        return [sock.getsockname()[1] for sock in sockets]

@@ -7,9 +7,9 @@ from flask import Flask
 
 from tests.views import factories as make
 from tests.views.browser import Browser
+from webapp.inbound.attachments import AttachmentReader
 from webapp.inbound.parser_process import ParserDied
 from webapp.instance import Instance
-from webapp.views import tickets
 from webapp.views.downloads import download
 
 RAW = (
@@ -105,7 +105,7 @@ def test_a_message_that_cannot_be_taken_apart_is_said(
 
     with instance.database.writing() as session:
         make.make_attachment(session, make.make_entry(session, make.make_ticket(session)))
-    monkeypatch.setattr(tickets, "read_attachment", die)
+    monkeypatch.setattr(AttachmentReader, "file", die)
     answer = vera.get("/tickets/1/attachments/1")
     assert answer.status_code == 404
     assert "could not be taken out of its message" in answer.text

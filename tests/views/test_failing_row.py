@@ -33,8 +33,8 @@ def test_last_run_failed_or_failing_since(
         make.make_incoming(session)
         make.make_run(session, make.make_mailbox(session, **told))
     page = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", alice.get(PAGE).text))
-    assert (f"Last run failed: {ERROR}" in page) is not lasting
     assert ("Active, last run failed" in page) is not lasting
-    assert bool(re.search(f"Failing since [^:]+:[^:]+: {re.escape(ERROR)}", page)) is lasting
+    assert bool(re.search(r"Failing since \d\d:\d\d", page)) is lasting
+    assert ERROR in page
     assert ("Incoming mail has failed since" in page) is lasting  # the banner says the same
     assert f"What to do: {CURE}" in page

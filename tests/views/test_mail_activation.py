@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.factories import add_people, make_raw, set_incoming_from, set_row
-from tests.rig.dovecot import DovecotMailbox, free_ports
+from tests.rig.dovecot import DovecotMailbox
+from tests.rig.ports import free_ports
 from tests.views.browser import Browser
 from webapp.desk import mail_servers
 from webapp.instance import Instance

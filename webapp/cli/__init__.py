@@ -6,7 +6,9 @@ import click
 
 from webapp.cli.directory import directory
 from webapp.cli.group import PlainErrors
+from webapp.cli.invoice import invoice
 from webapp.cli.mail import mail
+from webapp.cli.outbox import outbox
 from webapp.cli.system import db, doctor, run
 from webapp.cli.ticket import ticket
 from webapp.cli.user import user
@@ -18,5 +20,5 @@ def main() -> None:
     """The e-mail side of a service desk: a mailbox that becomes tickets, and the pages to run it."""
 
 
-for command in (run, db, doctor, user, mail, directory, ticket):
+for command in (run, db, doctor, user, mail, directory, outbox, ticket, invoice):
     main.add_command(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from . import picture
 from .people import AYLIN, ELENA, GEORGE, GEORGE_AT_HOME, LUIS, MARA, NEWSLETTER, PETRA, SALESMAN, SAM, TOM
-from .sample import Attachment, Sample
+from .sample import Attachment, Forwarded, Sample
 
 MORNING: tuple[Sample, ...] = (
     Sample(
@@ -116,9 +116,28 @@ Many thanks""",
 Hello,
 
 from home the VPN connects, and after about one minute everything hangs. Yesterday it was still
-fine. The window I get is below.""",
+fine. The window I get is below, with the times of this morning. Our internet provider wrote
+something about it yesterday, I attached it. Can we look at it together tomorrow at ten?""",
         html=True,
+        table=(
+            ("Connected", "Stopped", "Over"),
+            ("07:02", "07:03", "wireless"),
+            ("07:15", "07:16", "wireless"),
+            ("07:31", "07:32", "telephone"),
+        ),
         picture=picture.error_window(),
+        forwarded=Forwarded(
+            '"Northline Broadband" <service@northline.example>',
+            "Maintenance in your area",
+            """\
+Dear customer,
+
+tonight between 1 and 5 we renew the equipment in your street. Afterwards please switch your box off
+and on once.
+
+Northline Broadband""",
+        ),
+        invites_to="Look at the VPN together",
     ),
     Sample(
         name="invoice-layout-2",

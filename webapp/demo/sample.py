@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from email import message_from_string
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -23,6 +23,15 @@ class Attachment:
     name: str
     content_type: str
     content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarded:
+    """Somebody else's mail, attached as it came."""
+
+    sender: str
+    subject: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +49,10 @@ class Sample:
     quoted_from: str = f"Bluebird IT Support <{MAILBOX}>"
     html: bool = False
     picture: bytes | None = None  # shown in the text
+    table: tuple[tuple[str, ...], ...] = ()  # shown in the text; its first row names the columns
     files: tuple[Attachment, ...] = ()
+    forwarded: Forwarded | None = None
+    invites_to: str = ""  # a meeting on the next day at ten
     follows: str = ""
     tagged: bool = False
     signed: bool = True
@@ -88,6 +100,39 @@ def _fill(message: EmailMessage, sample: Sample, when: datetime) -> None:
     for file in sample.files:
         maintype, _, subtype = file.content_type.partition("/")
         message.add_attachment(file.content, maintype=maintype, subtype=subtype, filename=file.name)
+    if sample.forwarded:
+        message.add_attachment(_forwarded(sample.forwarded, sample, when))
+    if sample.invites_to:
+        message.add_attachment(
+            _calendar(sample, when), maintype="text", subtype="calendar", filename="invite.ics",
+            params={"method": "REQUEST", "charset": "utf-8"},
+        )  # fmt: skip
+
+
+def _forwarded(mail: Forwarded, sample: Sample, when: datetime) -> EmailMessage:
+    message = EmailMessage(policy=SMTP)
+    message["From"] = mail.sender
+    message["To"] = _mailbox(sample.sender)
+    message["Subject"] = mail.subject
+    message["Date"] = format_datetime(when - timedelta(days=1, minutes=17))
+    message["Message-ID"] = f"<forwarded-{sample.message_id}>"
+    message.set_content(_reflow(mail.text) + "\n")
+    return message
+
+
+def _calendar(sample: Sample, when: datetime) -> bytes:
+    """An invitation (RFC 5545, RFC 5546) for half an hour of the next day."""
+    start = (when + timedelta(days=1)).astimezone(UTC).replace(hour=10, minute=0, second=0)
+    lines = (
+        "BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Sample mail//EN", "METHOD:REQUEST", "BEGIN:VEVENT",
+        f"UID:{sample.message_id}", f"DTSTAMP:{when.astimezone(UTC):%Y%m%dT%H%M%SZ}",
+        f"DTSTART:{start:%Y%m%dT%H%M%SZ}", f"DTEND:{start + timedelta(minutes=30):%Y%m%dT%H%M%SZ}",
+        f"SUMMARY:{sample.invites_to}", f"LOCATION:{sample.sender.company}",
+        f'ORGANIZER;CN="{sample.sender.name}":mailto:{sample.sender.email}',
+        f"ATTENDEE;CN=Bluebird IT Support;PARTSTAT=NEEDS-ACTION:mailto:{MAILBOX}",
+        "STATUS:CONFIRMED", "END:VEVENT", "END:VCALENDAR", "",
+    )  # fmt: skip
+    return "\r\n".join(lines).encode()
 
 
 def _fill_report(message: EmailMessage, sample: Sample) -> None:
@@ -105,6 +150,8 @@ def _fill_report(message: EmailMessage, sample: Sample) -> None:
 
 def _plain(sample: Sample, when: datetime) -> str:
     parts = [_reflow(sample.text)]
+    if sample.table:
+        parts.append("\n".join(" | ".join(row) for row in sample.table))
     if sample.signed and sample.sender.signature:
         parts.append(f"-- \n{sample.sender.signature}")
     if sample.quoted:
@@ -115,6 +162,8 @@ def _plain(sample: Sample, when: datetime) -> str:
 
 def _html(sample: Sample, when: datetime) -> str:
     body = _paragraphs(sample.text)
+    if sample.table:
+        body += _table(sample.table)
     if sample.picture:
         body += '<p><img src="cid:picture" alt="Screenshot" width="320"></p>'
     if sample.signed and sample.sender.signature:
@@ -127,6 +176,14 @@ def _html(sample: Sample, when: datetime) -> str:
             f'padding-left:1ex">{_paragraphs(sample.quoted)}</blockquote></div>'
         )
     return f'<html><body style="font-family:Calibri,sans-serif">{body}</body></html>\n'
+
+
+def _table(rows: tuple[tuple[str, ...], ...]) -> str:
+    head, *others = rows
+    cells = ["".join(f"<th>{escape(cell)}</th>" for cell in head)]
+    cells += ["".join(f"<td>{escape(cell)}</td>" for cell in row) for row in others]
+    inside = "".join(f"<tr>{row}</tr>" for row in cells)
+    return f'<table border="1" cellpadding="4" style="border-collapse:collapse">{inside}</table>'
 
 
 def _paragraphs(text: str) -> str:

@@ -39,6 +39,12 @@ def incoming_addresses(session: Session) -> frozenset[str]:
     return frozenset(fold_addr_spec(text) for text in (row.username, row.from_address) if "@" in text)
 
 
+def sending_addresses(session: Session) -> frozenset[str]:
+    """Comparison keys of the addresses this desk sends with."""
+    sending = session.scalars(sa.select(MailServer.from_address).where(MailServer.row != Row.INCOMING.value))
+    return frozenset(fold_addr_spec(text) for text in sending if "@" in text)
+
+
 def refuse_incoming_mailbox(session: Session, addr_spec: str) -> None:
     """Raises ValueError when a person is to get the incoming mailbox's address."""
     if fold_addr_spec(addr_spec) in incoming_addresses(session):

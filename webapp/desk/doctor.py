@@ -17,7 +17,8 @@ from sqlalchemy.engine import make_url
 from webapp.config import OPTIONS, Settings
 from webapp.desk import mail_servers
 from webapp.instance import Instance
-from webapp.models import Account, Role, Row
+from webapp.models import Account, Role, Row, SendingTrouble
+from webapp.outbound import outbox
 from webapp.vault import VARIABLE, VaultError
 
 # Beside the settings themselves: where the instance is, its keys, and what the tests use.
@@ -40,6 +41,7 @@ def examine(instance: Instance, environ: Mapping[str, str] | None = None) -> lis
         *_database(instance),
         *_people(instance),
         *_rows(instance),
+        *_outbox(instance),
     ]
 
 
@@ -138,3 +140,19 @@ def _rows(instance: Instance) -> Iterator[Finding]:
                 since = f"{mailbox.failing_since:%Y-%m-%d %H:%M} UTC"
                 text = f"{row.value}: failing since {since}. {mailbox.last_error}"
                 yield Finding("mail", "failed", text, mailbox.last_cure)
+
+
+def _outbox(instance: Instance) -> Iterator[Finding]:
+    with instance.database.reading() as session:
+        found = outbox.counts(session)
+        trouble = session.scalars(sa.select(SendingTrouble).order_by(SendingTrouble.row)).all()
+    for one in trouble:
+        since = f"{one.since:%Y-%m-%d %H:%M} UTC"
+        yield Finding("outbox", "failed", f"{one.row}: failing since {since}. {one.sentence}", one.cure)
+    waiting = f"{found.waiting if found.waiting < outbox.MOST_COUNTED else 'Many'} waiting to be sent"
+    if found.attention:
+        number = found.attention if found.attention < outbox.MOST_COUNTED else f"over {outbox.MOST_COUNTED}"
+        text = f"{waiting}; {number} failed or uncertain."
+        yield Finding("outbox", "warning", text, "servicedesk outbox list --state failed")
+    else:
+        yield Finding("outbox", "ok", f"{waiting}, nothing failed or uncertain.")

@@ -324,7 +324,8 @@ def _check_together(values: MailServerValues, has_password: bool, errors: dict[s
 def _missing(values: MailServerValues, has_password: bool) -> dict[str, str]:
     missing = {}
     if not values.host:
-        missing["host"] = "Enter the host name of the mail server, for example imap.example.com."
+        example = "imap.example.com" if values.row is Row.INCOMING else "smtp.example.com"
+        missing["host"] = f"Enter the host name of the mail server, for example {example}."
     if values.requires_auth and not values.username:
         missing["username"] = "Enter the user name of the mailbox."
     if values.requires_auth and not has_password:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from sqlalchemy.orm import Session
 
+from webapp.mail import reply_token
 from webapp.models import Setting
 from webapp.vault import Vault, VaultError
 
@@ -69,3 +70,14 @@ def make_loop_key(session: Session, vault: Vault) -> bytes:
         key = secrets.token_bytes(32)
         session.merge(Setting(name=LOOP_KEY, value=vault.seal(key.hex())))
     return key
+
+
+def reply_key(session: Session, vault: Vault) -> bytes | None:
+    """The key of the tokens in our Message-IDs (`webapp.mail.reply_token`); None as above."""
+    key = loop_key(session, vault)
+    return reply_token.reply_key(key) if key else None
+
+
+def make_reply_key(session: Session, vault: Vault) -> bytes:
+    """The same, made on first use; needs a writing session."""
+    return reply_token.reply_key(make_loop_key(session, vault))

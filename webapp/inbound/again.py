@@ -176,6 +176,7 @@ def _by_hand(decision: Decision, actor: str) -> Decision:
         disposition=Disposition.TICKET,
         rule=BY_HAND,
         saw=step.saw,
+        permission=None,
         trace=(*(dataclasses.replace(looked, fired=False) for looked in decision.trace), step),
     )
 

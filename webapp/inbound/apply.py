@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.desk import brake
+from webapp.inbound import reports
 from webapp.inbound.decide import Decision, Facts
 from webapp.inbound.facts import MESSAGE_ID_LENGTH, Identity
 from webapp.mail.message import AttachmentInfo, InboundMessage
@@ -31,6 +33,13 @@ from webapp.models import (
 )  # fmt: skip
 from webapp.models.ticket import requester_key
 
+# Built once: building them costs more than writing.
+_TOUCH = (
+    sa.update(Ticket)
+    .where(Ticket.id == sa.bindparam("number"))
+    .values(updated_at=sa.bindparam("now", type_=Ticket.updated_at.type))
+)
+_TOUCH_AND_OPEN = _TOUCH.values(status=TicketStatus.OPEN)
 RAW_MESSAGE = -1  # position of an attachment that is the whole message itself
 
 
@@ -77,7 +86,7 @@ def apply(
     assert decision.disposition is not None
     connection = session.connection()
     ticket_id = _write_ticket(connection, received, facts, decision, now)
-    about = ticket_id or (facts.earlier.ticket_id if facts.earlier else None)
+    about = ticket_id or _about(facts, decision)
     row = _ledger_row(received, facts, decision, to, now) | {"ticket_id": about}
     inbound_id = _insert(connection, Inbound, row)
     _insert(
@@ -90,7 +99,11 @@ def apply(
         },
     )
     if ticket_id is not None:
-        _write_entry(connection, received, ticket_id, inbound_id, row)
+        _write_entry(connection, received, decision, ticket_id, inbound_id, row)
+    if decision.disposition is Disposition.UPDATE and ticket_id is not None:
+        brake.brake_if_too_many(connection, ticket_id, row["from_addr"], now)
+    if decision.disposition is Disposition.REPORT:
+        reports.record(connection, received.message, facts, inbound_id, now)
     made = row["message_id"] if ticket_id is not None else None
     return Applied(inbound_id, about, made, decision.disposition, row["folder"])
 
@@ -121,8 +134,17 @@ def apply_again(
         ticket_id = _write_ticket(connection, received, facts, decision, now)
     if ticket_id is not None:
         row = described(received) | {"recorded_at": now}
-        _write_entry(connection, received, ticket_id, inbound_id, row, generation=generation)
+        _write_entry(connection, received, decision, ticket_id, inbound_id, row, generation=generation)
+    if decision.disposition is Disposition.REPORT:
+        reports.record(connection, received.message, facts, inbound_id, now)
     return ticket_id
+
+
+def _about(facts: Facts, decision: Decision) -> int | None:
+    """The ticket a message is about that adds nothing to it: its copy's, or that of what a report is of."""
+    if decision.disposition is Disposition.REPORT:
+        return facts.reported.ticket_id if facts.reported else None
+    return facts.earlier.ticket_id if facts.earlier else None
 
 
 def _insert(connection: sa.Connection, model: type[Base], values: dict[str, Any]) -> int:
@@ -137,10 +159,9 @@ def _write_ticket(
     """The ticket this message goes to: one that exists, a new one, or none."""
     if decision.disposition is Disposition.UPDATE:
         assert facts.thread is not None
-        # An answer to what the desk waited for opens the ticket again.
-        status = sa.case((Ticket.status == TicketStatus.WAITING, TicketStatus.OPEN), else_=Ticket.status)
-        changed = sa.update(Ticket).where(Ticket.id == facts.thread.ticket_id)
-        connection.execute(changed.values(updated_at=now, status=status))
+        # An answer to what the desk waited for, or to a ticket closed a few days ago, is work again.
+        touch = _TOUCH_AND_OPEN if decision.reopens else _TOUCH
+        connection.execute(touch, {"number": facts.thread.ticket_id, "now": now})
         return facts.thread.ticket_id
     if decision.disposition in (Disposition.TICKET, Disposition.CLAIM, Disposition.QUARANTINED):
         return _insert(connection, Ticket, _new_ticket(received, facts, decision, now))
@@ -148,7 +169,9 @@ def _write_ticket(
 
 
 def _new_ticket(received: Received, facts: Facts, decision: Decision, now: datetime) -> dict[str, Any]:
-    message, sender, thread = received.message, facts.sender, facts.thread
+    message, thread = received.message, facts.thread
+    is_spoofed = decision.rule == "spoofed-sender"  # nothing is known of who wrote it
+    sender = None if is_spoofed else facts.sender
     address = (message.sender.addr_spec or "")[:320] or None
     is_claim = decision.disposition is Disposition.CLAIM
     is_follow_up = not is_claim and decision.rule == "thread"
@@ -156,17 +179,23 @@ def _new_ticket(received: Received, facts: Facts, decision: Decision, now: datet
         "subject": _new_subject(message.subject, facts),
         "status": TicketStatus.OPEN,
         "requester_id": sender.user_id if sender else None,
-        "requester_account_id": sender.account_id if sender else None,
+        "requester_account_id": sender.own_account_id if sender else None,
         "company_id": sender.company_id if sender else None,
         "requester_address": address,
         "requester_key": requester_key(address),
         "requester_name": (message.sender.display_name or message.sender.written)[:320],
-        "notice": TicketNotice.CLAIM if is_claim else received.notice,
+        "notice": _notice(received, is_claim=is_claim, is_spoofed=is_spoofed),
         "claimed_ticket_id": thread.ticket_id if thread and is_claim else None,
         "follow_up_of_id": thread.ticket_id if thread and is_follow_up else None,
         "created_at": now,
         "updated_at": now,
     }
+
+
+def _notice(received: Received, *, is_claim: bool, is_spoofed: bool) -> TicketNotice | None:
+    if is_claim:
+        return TicketNotice.CLAIM
+    return TicketNotice.UNVERIFIED if is_spoofed else received.notice
 
 
 def _new_subject(subject: str, facts: Facts) -> str:
@@ -215,13 +244,14 @@ def described(received: Received) -> dict[str, Any]:
 def _write_entry(
     connection: sa.Connection,
     received: Received,
+    decision: Decision,
     ticket_id: int,
     inbound_id: int,
     row: dict[str, Any],
     *,
     generation: int = 1,
 ) -> None:
-    message = received.message
+    message, right = received.message, decision.permission
     entry_id = _insert(
         connection,
         Entry,
@@ -229,7 +259,9 @@ def _write_entry(
             "ticket_id": ticket_id,
             "inbound_id": inbound_id,
             "generation": generation,
-            "kind": EntryKind.MAIL,
+            "kind": EntryKind.NOTE if right and right.internal else EntryKind.MAIL,
+            "account_id": right.account_id if right else None,
+            "flag": right.flag if right else None,
             "from_addr": row["from_addr"],
             "from_name": row["from_name"],
             "message_id": row["message_id"],

@@ -68,10 +68,10 @@ class DryRun:
         self._database = instance.database
         self._plan = Plan()
         self._rebound: set[int] = set()
-        self.policy = policy_of(wanted.values)
         self.limit_mb = instance.settings.max_message_mb
         with self._database.reading() as session:
             identity = _find_mailbox(session, wanted)
+            self.policy = policy_of(session, wanted.values)
             self.ignored_mail = options.ignored_mail(session)
             self._loop_key = options.loop_key(session, instance.vault)
         self._mailbox_id = identity.id if identity else None
@@ -216,8 +216,10 @@ def _about(facts: Facts, decision: Decision) -> int | None:
     """The ticket a decision is about; one that is only planned is negative."""
     if decision.disposition is Disposition.DUPLICATE:
         return facts.earlier.ticket_id if facts.earlier else None
-    if decision.rule in ("thread", "thread-claim"):
+    if decision.rule in ("thread", "thread-claim") or decision.disposition is Disposition.CLAIM:
         return facts.thread.ticket_id if facts.thread else None
+    if decision.disposition is Disposition.REPORT:
+        return facts.reported.ticket_id if facts.reported else None
     return None
 
 

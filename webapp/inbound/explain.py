@@ -7,7 +7,7 @@ from datetime import datetime
 from webapp.desk import mail_servers, options
 from webapp.desk.mail_form import values_of
 from webapp.inbound.apply import Received
-from webapp.inbound.decide import Decision, Policy
+from webapp.inbound.decide import Decision
 from webapp.inbound.facts import FactsReader
 from webapp.inbound.inbox import policy_of
 from webapp.inbound.judging import judge_or_quarantine
@@ -26,7 +26,7 @@ def explain_message(
     received = _read(raw, received_at, instance.settings.max_message_mb)
     with instance.database.reading() as session:
         stored = mail_servers.load(session, Row.INCOMING)
-        policy = policy_of(values_of(stored)) if stored else Policy()
+        policy = policy_of(session, values_of(stored) if stored else None)
         loop_key = options.loop_key(session, instance.vault)
         reader = FactsReader(session, [(received.message, received.identity)], loop_key=loop_key)
         judged = judge_or_quarantine(reader, received, policy)

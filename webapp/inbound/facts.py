@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.inbound.decide import Earlier, Facts, KnownSender, ThreadMatch
-from webapp.mail.address import fold_addr_spec
+from webapp.desk import sender_lists
+from webapp.desk.sender_lists import Listed
+from webapp.inbound import fact_queries as queries
+from webapp.inbound.decide import Earlier, Facts, Reported
+from webapp.inbound.fact_queries import DeskAccount, TicketFacts
+from webapp.inbound.threads import KnownSender, Relation, ThreadMatch
+from webapp.mail import reply_token
+from webapp.mail.address import fold_addr_spec, parse_addresses
 from webapp.mail.loop_token import is_our_loop_token
 from webapp.mail.message import InboundMessage
 from webapp.mail.references import subject_ticket_numbers
-from webapp.models import Account, Entry, Inbound, Ticket, TicketStatus, User, UserAddress
 
+SUBJECT_TAGS = 5  # looked up of one subject
+DOUBTFUL = 20  # addresses looked at of a From that names several
+MERGES = 10  # a ticket joined into one that was joined ...
 MESSAGE_ID_LENGTH = 255  # what is kept and compared of a Message-ID; some are 10 KB of garbage
 
 
@@ -29,17 +37,13 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class TicketFacts:
-    """What decides who may write to a ticket."""
+class Named:
+    """The ticket a message names, and what named it."""
 
-    closed: bool
-    requester_id: int | None
-    requester_account_id: int | None
-    company_id: int | None
-    requester_address: str | None
-
-
-Seen = tuple[int, int | None]  # ledger row, ticket
+    ticket_id: int
+    how: str
+    keyed: bool = False
+    account_id: int | None = None  # the one account the token was sent to
 
 
 class FactsReader:
@@ -57,26 +61,37 @@ class FactsReader:
         loop_key: bytes | None = None,
     ) -> None:
         self._session, self._loop_key = session, loop_key
-        self._by_octets = _earlier_by_octets(session, {identity.sha256 for _, identity in batch})
-        self._by_content = _earlier_by_content(
+        self._reply_key = reply_token.reply_key(loop_key) if loop_key else None
+        self._by_octets = queries.earlier_by_octets(session, {identity.sha256 for _, identity in batch})
+        self._by_content = queries.earlier_by_content(
             session, {identity.fingerprint for _, identity in batch if identity.fingerprint}
         )
         keys = {key for message, _ in batch if (key := _sender_key(message))}
-        self._users, self._accounts = _users_by_key(session, keys), _accounts_by_key(session, keys)
-        self._threads = _tickets_by_message_id(
-            session, {i for message, _ in batch for i in claims_of(message)}
-        )
+        self._users, self._accounts = (
+            queries.users_by_key(session, keys), queries.accounts_by_key(session, keys)
+        )  # fmt: skip
+        self._listed = sender_lists.listed(session, keys.union(*(doubtful_keys(one) for one, _ in batch)))
+        claimed = {one for message, _ in batch for one in claims_of(message)}
+        self._sent = queries.sent_by_message_id(session, claimed | _possibly_ours(batch))
+        sent = {one: ours.ticket_id for one, ours in self._sent.items() if ours.ticket_id}
+        self._threads = sent | queries.tickets_by_message_id(session, claimed)
 
     def gather(self, message: InboundMessage, identity: Identity) -> Facts:
         """All facts about one message of the batch."""
         key = _sender_key(message)
         sender, note = self._find_sender(key)
+        account = self._accounts.get(key) if key else None
+        listed = self._listed.get(key, Listed()) if key else self._blocked(message)
         return Facts(
             earlier=self._find_earlier(identity),
-            ours=_find_our_mark(message, self._loop_key),
+            ours=self._find_our_mark(message),
             sender_key=key,
             sender=sender,
             sender_note=note,
+            is_disabled_staff=account is not None and not account.enabled,
+            blocked_by=listed.blocked_by,
+            allowed_by=listed.allowed_by,
+            reported=self._find_reported(message),
             thread=self._find_thread(message, key, sender),
         )
 
@@ -91,14 +106,14 @@ class FactsReader:
         if entry_message_id and ticket_id:
             self._threads[entry_message_id] = ticket_id
 
-    def _ticket(self, ticket_id: int) -> TicketFacts:
-        row = self._session.execute(
-            sa.select(
-                Ticket.status, Ticket.requester_id, Ticket.requester_account_id,
-                Ticket.company_id, Ticket.requester_address,
-            ).where(Ticket.id == ticket_id)
-        ).one()  # fmt: skip
-        return TicketFacts(row.status is TicketStatus.CLOSED, *row[1:])
+    def _ticket(self, ticket_id: int) -> TicketFacts | None:
+        return queries.ticket(self._session, ticket_id)
+
+    def _own_claim(self, ticket_id: int, sender_key: str) -> int | None:
+        return queries.own_claim(self._session, ticket_id, sender_key)
+
+    def _is_participant(self, ticket_id: int, sender_key: str) -> bool:
+        return queries.is_participant(self._session, ticket_id, sender_key)
 
     def _find_earlier(self, identity: Identity) -> Earlier | None:
         """The same message processed before: same octets and time of receipt, else same content.
@@ -117,65 +132,110 @@ class FactsReader:
             return None, "names no sender that can be trusted"
         user, account = self._users.get(key), self._accounts.get(key)
         if user is not None and user.active:
-            return KnownSender(user.name, user_id=user.id, company_id=user.company_id), ""
+            return _of_user(user, account), ""
+        if account is not None and account.enabled:
+            return KnownSender(account.name, account_id=account.id, is_staff=account.is_staff), ""
         if account is not None:
-            return KnownSender(account.name, account_id=account.id), ""
+            return None, "is an account that may not sign in any more"
         return None, "is a user who was set inactive" if user is not None else "is unknown"
+
+    def _blocked(self, message: InboundMessage) -> Listed:
+        """Whether anybody is blocked whom an ambiguous From names. Nobody is allowed by such a one."""
+        met = (self._listed[key] for key in doubtful_keys(message) if key in self._listed)
+        return Listed(blocked_by=next((one.blocked_by for one in met if one.blocked_by), None))
+
+    def _find_our_mark(self, message: InboundMessage) -> str | None:
+        """What shows that this desk sent it: servers that strip our header keep the Message-ID."""
+        if not message.message_id:
+            return None
+        mark = message.loop_header
+        if self._loop_key and mark and is_our_loop_token(self._loop_key, message.message_id, mark):
+            return "carries this service desk's own loop mark"
+        if message.message_id in self._sent:
+            return "carries the Message-ID of a message this service desk has sent"
+        if self._reply_key and reply_token.read_token(self._reply_key, message.message_id):
+            return "carries a Message-ID that only this service desk can make"
+        return None
+
+    def _find_reported(self, message: InboundMessage) -> Reported | None:
+        report = message.report
+        sent = self._sent.get(report.original_message_id or "") if report else None
+        if report is None or sent is None:
+            return None
+        found = queries.delivery_of(self._session, sent.id, report.recipient)
+        return Reported(*found, sent.ticket_id) if found else None
 
     def _find_thread(
         self, message: InboundMessage, sender_key: str | None, sender: KnownSender | None
     ) -> ThreadMatch | None:
-        """The ticket this message claims, by stored Message-IDs first and by its subject after."""
-        named = self._named_by_references(message) or _named_by_subject(self._session, message)
-        if named is None:
+        """The ticket this message claims: by keyed token, by stored Message-IDs, by its subject."""
+        for named in self._names(message):
+            if found := self._merged(named.ticket_id):
+                break
+        else:
             return None
-        ticket_id, how = named
-        ticket = self._ticket(ticket_id)
-        may_write, why = _may_write(ticket, sender_key, sender)
-        return ThreadMatch(ticket_id, ticket.closed, how, may_write, why)
+        ticket_id, ticket = found
+        how = named.how if ticket_id == named.ticket_id else f"{named.how} (T-{named.ticket_id}, joined)"
+        relation = self._relation(ticket_id, ticket, sender_key, sender)
+        is_stranger = relation is Relation.NONE and not named.keyed
+        own = self._own_claim(ticket_id, sender_key) if is_stranger and sender_key else None
+        if own and (theirs := self._ticket(own)):
+            how = f"{how} says T-{ticket_id}, to which this sender may not write; earlier mail about it"
+            ticket_id, ticket = own, theirs
+            relation = self._relation(ticket_id, ticket, sender_key, sender)
+        return ThreadMatch(
+            ticket_id, ticket.closed, how, relation, named.keyed, named.account_id, ticket.changed_at
+        )
 
-    def _named_by_references(self, message: InboundMessage) -> tuple[int, str] | None:
+    def _names(self, message: InboundMessage) -> Iterator[Named]:
+        """Whatever names a ticket, the best first. That there is such a ticket is not said."""
+        yield from self._named_by_token(message)
         for message_id, header in claims_of(message).items():
             if message_id in self._threads:
-                return self._threads[message_id], f"{header} <{message_id}>"
-        return None
+                yield Named(self._threads[message_id], f"{header} <{message_id}>")
+        for number in subject_ticket_numbers(message.subject)[:SUBJECT_TAGS]:
+            if number < 2**31:
+                yield Named(number, f"subject tag [T-{number}]")
 
+    def _named_by_token(self, message: InboundMessage) -> Iterator[Named]:
+        if self._reply_key is None:
+            return
+        for message_id, header in tokens_of(message).items():
+            if token := reply_token.read_token(self._reply_key, message_id):
+                yield Named(token.ticket_id, f"keyed token in {header}", True, token.account_id)
 
-def _earlier_by_octets(session: Session, digests: set[str]) -> dict[tuple[str, datetime], Seen]:
-    columns = sa.select(Inbound.sha256, Inbound.received_at, Inbound.id, Inbound.ticket_id)
-    rows = session.execute(columns.where(Inbound.sha256.in_(digests)).order_by(Inbound.id.desc()))
-    return {(row.sha256, row.received_at): (row.id, row.ticket_id) for row in rows}
+    def _merged(self, ticket_id: int) -> tuple[int, TicketFacts] | None:
+        """That ticket, or the one it was joined into in the end; None where there is none."""
+        ticket = self._ticket(ticket_id)
+        for _ in range(MERGES):
+            if ticket is None or ticket.merged_into_id is None:
+                break
+            ticket_id = ticket.merged_into_id
+            ticket = self._ticket(ticket_id)
+        return (ticket_id, ticket) if ticket else None
 
-
-def _earlier_by_content(session: Session, fingerprints: set[str]) -> dict[str, Seen]:
-    columns = sa.select(Inbound.fingerprint, Inbound.id, Inbound.ticket_id)
-    rows = session.execute(columns.where(Inbound.fingerprint.in_(fingerprints)).order_by(Inbound.id.desc()))
-    return {row.fingerprint: (row.id, row.ticket_id) for row in rows if row.fingerprint}
-
-
-def _users_by_key(session: Session, keys: set[str]) -> dict[str, sa.Row[str, int, str, int | None, bool]]:
-    columns = sa.select(UserAddress.addr_key, User.id, User.name, User.company_id, User.active)
-    joined = columns.join(User, User.id == UserAddress.user_id).where(UserAddress.addr_key.in_(keys))
-    return {row.addr_key: row for row in session.execute(joined)}
-
-
-def _accounts_by_key(session: Session, keys: set[str]) -> dict[str, sa.Row[str, int, str]]:
-    columns = sa.select(Account.email_key, Account.id, Account.name)
-    rows = session.execute(columns.where(Account.email_key.in_(keys), Account.enabled))
-    return {row.email_key: row for row in rows}
-
-
-def _tickets_by_message_id(session: Session, message_ids: set[str]) -> dict[str, int]:
-    """Of several entries with one Message-ID the newest counts."""
-    if not message_ids:
-        return {}
-    columns = sa.select(Entry.message_id, Entry.ticket_id)
-    rows = session.execute(columns.where(Entry.message_id.in_(message_ids)).order_by(Entry.id))
-    return {row.message_id: row.ticket_id for row in rows if row.message_id}
+    def _relation(
+        self, ticket_id: int, ticket: TicketFacts, sender_key: str | None, sender: KnownSender | None
+    ) -> Relation:
+        if _is_requester(ticket, sender_key, sender):
+            return Relation.REQUESTER
+        if sender_key and self._is_participant(ticket_id, sender_key):
+            return Relation.PARTICIPANT
+        if sender is not None and sender.company_id is not None and sender.company_id == ticket.company_id:
+            return Relation.COLLEAGUE
+        return Relation.NONE
 
 
 def _sender_key(message: InboundMessage) -> str | None:
     return fold_addr_spec(message.sender.addr_spec) if message.sender.addr_spec else None
+
+
+def doubtful_keys(message: InboundMessage) -> list[str]:
+    """Of a From that names no single sender, everybody it names: who is blocked must not hide among them."""
+    if message.sender.addr_spec:
+        return []
+    fields = [value for name, value in message.headers if name.lower() == "from"]
+    return [fold_addr_spec(one.addr_spec) for one in parse_addresses(fields, DOUBTFUL)[0]]
 
 
 def claims_of(message: InboundMessage) -> dict[str, str]:
@@ -187,34 +247,31 @@ def claims_of(message: InboundMessage) -> dict[str, str]:
     return wanted
 
 
-def _find_our_mark(message: InboundMessage, loop_key: bytes | None) -> str | None:
-    if loop_key is None or not message.loop_header or not message.message_id:
-        return None
-    if is_our_loop_token(loop_key, message.message_id, message.loop_header):
-        return "carries this service desk's own loop mark"
-    return None
+def tokens_of(message: InboundMessage) -> dict[str, str]:
+    """Where a keyed token may stand, each with its header: what is answered first, then the newest."""
+    ids: dict[str, str] = dict.fromkeys(message.in_reply_to, "In-Reply-To")
+    return ids | {one: "References" for one in reversed(message.references) if one not in ids}
 
 
-def _named_by_subject(session: Session, message: InboundMessage) -> tuple[int, str] | None:
-    for number in subject_ticket_numbers(message.subject)[:5]:
-        if number < 2**31 and session.scalar(sa.select(Ticket.id).where(Ticket.id == number)):
-            return number, f"subject tag [T-{number}]"
-    return None
+def _of_user(user: sa.Row[str, int, str, int | None, bool], account: DeskAccount | None) -> KnownSender:
+    """A user, who may work at the desk as well: then mail needs the proof a technician's does."""
+    known = KnownSender(user.name, user_id=user.id, company_id=user.company_id)
+    if account is None or not (account.enabled and account.is_staff):
+        return known
+    return replace(known, account_id=account.id, is_staff=True)
 
 
-def _may_write(ticket: TicketFacts, sender_key: str | None, sender: KnownSender | None) -> tuple[bool, str]:
-    """A match is a claim, not a permission: the requester may write, and users of the same company."""
+def _possibly_ours(batch: Sequence[tuple[InboundMessage, Identity]]) -> set[str]:
+    """The messages' own ids, and those that delivery reports speak of."""
+    own = {message.message_id for message, _ in batch if message.message_id}
+    reported = {message.report.original_message_id for message, _ in batch if message.report}
+    return own | {one for one in reported if one}
+
+
+def _is_requester(ticket: TicketFacts, sender_key: str | None, sender: KnownSender | None) -> bool:
     if sender is not None and sender.user_id is not None and sender.user_id == ticket.requester_id:
-        return True, "sender is the requester"
-    if (
-        sender is not None
-        and sender.account_id is not None
-        and sender.account_id == ticket.requester_account_id
-    ):
-        return True, "sender is the requester"
-    if sender is not None and sender.company_id is not None and sender.company_id == ticket.company_id:
-        return True, "sender is of the same company"
+        return True
+    if sender is not None and sender.account_id is not None:
+        return sender.account_id == ticket.requester_account_id
     nobody_known = ticket.requester_id is None and ticket.requester_account_id is None
-    if nobody_known and sender_key and fold_addr_spec(ticket.requester_address or "") == sender_key:
-        return True, "sender is the requester"
-    return False, "sender is neither the requester nor of the same company"
+    return nobody_known and bool(sender_key) and fold_addr_spec(ticket.requester_address or "") == sender_key

@@ -6,10 +6,13 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from webapp.desk import mail_servers, options
+from sqlalchemy.orm import Session
+
+from webapp.desk import incoming_rules, mail_servers, notifications, options
+from webapp.desk.addresses import sending_addresses
 from webapp.desk.mail_form import MailServerValues
 from webapp.failpoints import failpoint
 from webapp.inbound import ledger, missed
@@ -63,16 +66,28 @@ class RunOptions:
             return cls(
                 mailbox_id=mailbox_id,
                 version=version,
-                policy=policy_of(values),
+                policy=policy_of(session, values),
                 ignored_mail=options.ignored_mail(session),
                 loop_key=options.loop_key(session, instance.vault),
                 limit_mb=instance.settings.max_message_mb,
             )
 
 
-def policy_of(values: MailServerValues) -> Policy:
-    """The rules' settings of the incoming row."""
-    return Policy(
+def policy_of(session: Session, values: MailServerValues | None) -> Policy:
+    """What the incoming row's values and the desk's own settings say about judging mail."""
+    general = incoming_rules.load(session)
+    policy = Policy(
+        same_company=general.same_company,
+        reopen_days=general.reopen_days,
+        authserv_id=general.authserv_id,
+        do_not_reply=general.do_not_reply,
+        other_automated=general.other_automated,
+        sending_addresses=sending_addresses(session),
+    )
+    if values is None:
+        return policy
+    return replace(
+        policy,
         cutoff=values.cutoff_at if values.cutoff_enabled else None,
         process_unknown=values.process_unknown,
         own_addresses=frozenset({fold_addr_spec(values.username)} if "@" in values.username else ()),
@@ -94,7 +109,8 @@ class InboxRun:
         stop: Callable[[], bool],
         way: Way,
     ) -> None:
-        self._database, self._mailbox, self._parser = instance.database, mailbox, parser
+        self._instance, self._database = instance, instance.database
+        self._mailbox, self._parser = mailbox, parser
         self._run, self._options, self._report = run, run_options, report
         self._clock, self._stop, self._way = clock, stop, way
         self._ends_at = time.monotonic() + RUN_SECONDS
@@ -218,7 +234,8 @@ class InboxRun:
         with self._database.writing() as session:
             run_id = self._report.run_id or begin_run(session, self._run)
             to = dataclasses.replace(to, run_id=run_id)
-            taken: Taken = take_in(session, received, self._rules, to, self._clock)
+            telling = notifications.begin(session, self._instance)
+            taken: Taken = take_in(session, received, self._rules, to, self._clock, telling)
             recorded = [one.key for one in received if one.key not in taken.not_recorded]
             missed.mark_processed(session, to.mailbox_id, to.epoch, recorded)
             counts.add(taken.counts)

@@ -12,11 +12,12 @@ import os
 import resource
 import signal
 import sys
+from dataclasses import asdict
 from typing import Any, BinaryIO
 
 from webapp.inbound.frames import read_frame, write_frame
 from webapp.inbound.sandbox import close_off
-from webapp.mail.attachments import attachment_content
+from webapp.mail.nested import content_at
 from webapp.mail.parse import parse
 from webapp.mail.wire import to_json
 
@@ -37,11 +38,25 @@ def main() -> None:
 
 
 def _answer(question: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
-    if question["do"] == "attachment":
-        _, content = attachment_content(raw, int(question["position"]))
-        return NOTHING, content
+    if question["do"] != "parse":
+        return _answer_about_file(question, raw)
     headers = tuple((str(name), str(value)) for name, value in question.get("transport_headers", ()))
     return to_json(parse(raw, transport_headers=headers)), b""
+
+
+def _answer_about_file(question: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
+    """One attachment, perhaps of an attached mail: itself, read as a mail, or made small."""
+    try:
+        info, content = content_at(raw, [int(position) for position in question["path"]])
+    except LookupError:
+        return {"missing": True}, b""
+    if question["do"] == "mail":
+        return to_json(parse(content)), b""
+    if question["do"] == "thumbnail":
+        from webapp.inbound.thumbnails import thumbnail  # Pillow, for the few that need it
+
+        return NOTHING, thumbnail(content) or b""
+    return asdict(info), content
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

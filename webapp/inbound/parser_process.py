@@ -8,11 +8,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from webapp.inbound.frames import read_frame, write_frame
-from webapp.mail.message import InboundMessage
+from webapp.mail.message import AttachmentInfo, InboundMessage
 from webapp.mail.wire import from_json
 
 SECONDS_A_MESSAGE = 30.0
@@ -40,14 +41,27 @@ class ParserProcess:
         answer, _ = self._ask({"do": "parse", "transport_headers": transport_headers}, raw)
         return from_json(answer)
 
-    def attachment(self, raw: bytes, position: int) -> bytes:
-        """The decoded content of one attachment. Raises ParserDied."""
-        return self._ask({"do": "attachment", "position": position}, raw)[1]
+    def file(self, raw: bytes, path: Sequence[int]) -> tuple[AttachmentInfo, bytes]:
+        """One attachment with its decoded content; `path` as in `webapp.mail.nested`.
 
-    def end_if_idle(self) -> None:
-        """Give the memory back when nothing has come for a while."""
+        Raises ParserDied, and LookupError where there is no such attachment.
+        """
+        answer, content = self._ask_about_file("file", raw, path)
+        return AttachmentInfo(**answer), content
+
+    def attached_mail(self, raw: bytes, path: Sequence[int]) -> InboundMessage:
+        """How an attached mail is understood. Raises ParserDied, LookupError."""
+        return from_json(self._ask_about_file("mail", raw, path)[0])
+
+    def thumbnail(self, raw: bytes, path: Sequence[int]) -> bytes | None:
+        """A small WebP of an attached picture, None where it is none. Raises ParserDied, LookupError."""
+        return self._ask_about_file("thumbnail", raw, path)[1] or None
+
+    def end_if_idle(self, seconds: float | None = None) -> None:
+        """Give the memory back when nothing has come for a while (IDLE_SECONDS)."""
+        seconds = IDLE_SECONDS if seconds is None else seconds
         with self._lock:
-            if self._child is not None and time.monotonic() - self._used_at > IDLE_SECONDS:
+            if self._child is not None and time.monotonic() - self._used_at > seconds:
                 self._end()
 
     def close(self) -> None:
@@ -61,6 +75,12 @@ class ParserProcess:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _ask_about_file(self, what: str, raw: bytes, path: Sequence[int]) -> tuple[dict[str, Any], bytes]:
+        answer, content = self._ask({"do": what, "path": list(path)}, raw)
+        if answer.get("missing"):
+            raise LookupError(f"no attachment at {list(path)}")
+        return answer, content
 
     def _ask(self, question: dict[str, Any], raw: bytes) -> tuple[dict[str, Any], bytes]:
         with self._lock:

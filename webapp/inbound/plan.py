@@ -8,14 +8,8 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from webapp.inbound.decide import Decision, Facts
-from webapp.inbound.facts import (
-    MESSAGE_ID_LENGTH,
-    FactsReader,
-    Identity,
-    Seen,
-    TicketFacts,
-    claims_of,
-)  # fmt: skip
+from webapp.inbound.fact_queries import Seen, TicketFacts
+from webapp.inbound.facts import MESSAGE_ID_LENGTH, FactsReader, Identity, claims_of
 from webapp.mail.message import InboundMessage
 from webapp.models import Disposition
 
@@ -33,6 +27,7 @@ class Plan:
         self.by_content: dict[str, Seen] = {}
         self.threads: dict[str, int] = {}
         self.tickets: dict[int, TicketFacts] = {}
+        self.claims: dict[tuple[int, str], int] = {}  # the claimed ticket and the sender's key
 
 
 class PlanningReader(FactsReader):
@@ -74,14 +69,16 @@ class PlanningReader(FactsReader):
             return facts.thread.ticket_id
         if decision.disposition not in OPENS_A_TICKET:
             return None
-        sender = facts.sender
+        sender = None if decision.rule == "spoofed-sender" else facts.sender
         self._plan.tickets[number] = TicketFacts(
             closed=False,
             requester_id=sender.user_id if sender else None,
-            requester_account_id=sender.account_id if sender else None,
+            requester_account_id=sender.own_account_id if sender else None,
             company_id=sender.company_id if sender else None,
             requester_address=message.sender.addr_spec,
         )
+        if decision.disposition is Disposition.CLAIM and facts.thread and facts.sender_key:
+            self._plan.claims[facts.thread.ticket_id, facts.sender_key] = number
         return number
 
     def _add_planned(self, message: InboundMessage, identity: Identity) -> None:
@@ -95,5 +92,12 @@ class PlanningReader(FactsReader):
             if ticket_id := self._plan.threads.get(message_id):
                 self._threads[message_id] = ticket_id
 
-    def _ticket(self, ticket_id: int) -> TicketFacts:
-        return self._plan.tickets[ticket_id] if ticket_id < 0 else super()._ticket(ticket_id)
+    def _ticket(self, ticket_id: int) -> TicketFacts | None:
+        return self._plan.tickets.get(ticket_id) if ticket_id < 0 else super()._ticket(ticket_id)
+
+    def _own_claim(self, ticket_id: int, sender_key: str) -> int | None:
+        planned = self._plan.claims.get((ticket_id, sender_key))
+        return planned or (super()._own_claim(ticket_id, sender_key) if ticket_id > 0 else None)
+
+    def _is_participant(self, ticket_id: int, sender_key: str) -> bool:
+        return ticket_id > 0 and super()._is_participant(ticket_id, sender_key)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from webapp.desk import mail_servers, options
 from webapp.desk.mail_form import values_of
 from webapp.inbound.apply import Received
-from webapp.inbound.decide import Decision, Facts, Policy, decide
+from webapp.inbound.decide import Decision, Facts, decide
 from webapp.inbound.facts import FactsReader
 from webapp.inbound.inbox import policy_of
 from webapp.inbound.parser_process import ParserProcess
@@ -84,7 +84,7 @@ def understand(parser: ParserProcess, stored: Stored, *, limit_mb: int) -> Recei
 def judge(session: Session, instance: Instance, received: Received) -> tuple[Facts, Decision]:
     """The rules as they, the settings and the directory are now, without those about the past."""
     saved = mail_servers.load(session, Row.INCOMING)
-    policy = policy_of(values_of(saved)) if saved else Policy()
+    policy = policy_of(session, values_of(saved) if saved else None)
     asked = (received.message, received.identity)
     reader = FactsReader(session, [asked], loop_key=options.loop_key(session, instance.vault))
     facts = dataclasses.replace(reader.gather(*asked), earlier=None)

@@ -10,8 +10,9 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.desk.notifications import Notices
 from webapp.failpoints import failpoint
-from webapp.inbound import ledger
+from webapp.inbound import ledger, notices
 from webapp.inbound.apply import Applied, Destination, Received, apply
 from webapp.inbound.decide import Policy
 from webapp.inbound.facts import FactsReader
@@ -47,8 +48,9 @@ def take_in(
     rules: Rules,
     to: Destination,
     clock: Callable[[], datetime],
+    telling: Notices | None = None,
 ) -> Taken:
-    """The batch's rows, in the caller's transaction."""
+    """The batch's rows, in the caller's transaction; `telling` writes mail about them, None writes none."""
     recorded = ledger.recorded_keys(session, to.mailbox_id, to.epoch, [received.key for received in batch])
     new = [received for received in batch if received.key not in recorded]  # else another process did it
     void = ledger.void_rows_of(session, to.mailbox_id, to.epoch, {one.identity.sha256 for one in new})
@@ -59,7 +61,7 @@ def take_in(
         if row := void.pop(known_as, None):
             move = ledger.rebind(session, row, to.epoch, received.key, size=received.size)
         else:
-            move = _take_in(session, reader, received, rules, to, clock, taken)
+            move = _take_in(session, reader, received, rules, to, clock, taken, telling)
         if move is not None:
             taken.moves.append(move)
     return taken
@@ -77,9 +79,10 @@ def _take_in(
     to: Destination,
     clock: Callable[[], datetime],
     taken: Taken,
+    telling: Notices | None,
 ) -> PendingMove | None:
     """One message: its effect and its row, and whether it is to be moved now."""
-    applied = _judge_or_quarantine(session, reader, received, rules, to, clock, taken)
+    applied = _judge_or_quarantine(session, reader, received, rules, to, clock, taken, telling)
     failpoint("in_tx")
     if applied is None:
         return None
@@ -100,12 +103,13 @@ def _judge_or_quarantine(
     to: Destination,
     clock: Callable[[], datetime],
     taken: Taken,
+    telling: Notices | None,
 ) -> Applied | None:
     """In a savepoint each: what fails here must not undo the neighbours, nor stop the queue for ever."""
     policy = replace(rules.policy, cutoff=None) if received.key in rules.wanted else rules.policy
     try:
         with session.begin_nested():
-            return _apply(session, judge(reader, received, policy), to, clock())
+            return _apply(session, judge(reader, received, policy), to, clock(), telling)
     except DATABASE_FAILED:
         raise
     except Exception as error:
@@ -115,7 +119,7 @@ def _judge_or_quarantine(
         judged = for_a_person(received, error)
     try:
         with session.begin_nested():
-            return _apply(session, judged, to, clock())
+            return _apply(session, judged, to, clock(), telling)
     except DATABASE_FAILED:
         raise
     except Exception:
@@ -128,7 +132,12 @@ def _is_recorded(session: Session, received: Received, to: Destination) -> bool:
     return bool(ledger.recorded_keys(session, to.mailbox_id, to.epoch, [received.key]))
 
 
-def _apply(session: Session, judged: Judged, to: Destination, now: datetime) -> Applied | None:
+def _apply(
+    session: Session, judged: Judged, to: Destination, now: datetime, telling: Notices | None
+) -> Applied | None:
     if judged.decision.disposition is None:
         return None
-    return apply(session, judged.received, judged.facts, judged.decision, to, now=now)
+    applied = apply(session, judged.received, judged.facts, judged.decision, to, now=now)
+    if telling is not None:
+        notices.tell(session, telling, judged, applied, now)
+    return applied

@@ -31,7 +31,7 @@ def verdict(row: PreviewRow) -> str:
         case Disposition.DUPLICATE:
             return f"Skipped: already in {about}" if about else "Skipped: processed before"
         case Disposition.REPORT:
-            return "Delivery report"
+            return f"Delivery report about {about}" if about else "Delivery report"
         case Disposition.IGNORED:
             return "Ignored"
 

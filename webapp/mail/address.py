@@ -32,6 +32,9 @@ _DOT_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/
 _RAW_CONTROLS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _STRUCTURE = re.compile(r"[\[\]\\:;]")
 _BIDI_AND_INVISIBLE = re.compile("[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_WRITTEN_CHARS = 2_000
+# "mailto:", "SMTP:" and the route of RFC 822 section 6.1 in front of an address.
+_IN_FRONT = re.compile(r"^(?:mailto:|smtp:|(?:@[^@:,<>\s]{1,255},?){1,20}:)", re.IGNORECASE)
 _DOMAIN_CHARS = 255  # RFC 1035 section 2.3.4
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 # Letters of no width or no ink that are not in a Unicode category of their own.
@@ -50,6 +53,7 @@ class Mailbox:
     stray: bool = False  # brackets or quotes that do not match
     group: str | None = None  # the name of the RFC 5322 group it stands in
     group_closed: bool = False
+    semicolon: bool = False  # it ends at one: no name goes on behind it
 
     def is_nameless(self) -> bool:
         """A piece such as `Doe` in `Doe, John <john@example.org>`: part of a name with a bare comma."""
@@ -62,13 +66,15 @@ def parse_addresses(
     """The mailboxes of all `fields`, and whether there were more than `limit`."""
     addresses: list[Address] = []
     for value in fields:
+        before = ""
         for mailbox in _mailboxes(value):
-            address = _lenient(mailbox)
-            if address is None:
-                continue
-            if len(addresses) == limit:
-                return tuple(addresses), True
-            addresses.append(address)
+            found = _lenient(mailbox, before)
+            # `Lee, Ann <ann@acme.test>`: the first half of a name that should stand in quotes.
+            before = "" if found or mailbox.semicolon else _display_name(mailbox.phrase)
+            for address in found:
+                if len(addresses) == limit:
+                    return tuple(addresses), True
+                addresses.append(address)
     return tuple(addresses), False
 
 
@@ -77,11 +83,11 @@ def sender_of(fields: Sequence[str], *, field_count: int | None = None) -> Sende
 
     `field_count` is the number of From fields in the whole message where some lie beyond a limit.
     """
-    written = one_line(decode_words(fields[0])) if fields else ""
+    written = one_line(decode_words(fields[0]))[:_WRITTEN_CHARS] if fields else ""
     name = ""
     if fields:
         shown, _ = parse_addresses(fields[:1], limit=1)
-        name = shown[0].display_name if shown else ""
+        name = shown[0].display_name if shown else _name_alone(_mailboxes(fields[0]))
     count = max(len(fields), field_count or 0)
     if count != 1 or not fields:
         return Sender(None, name, written, f"{count} From headers" if count else "no From header")
@@ -200,6 +206,7 @@ def _mailboxes(value: str) -> list[Mailbox]:
             position = _angle(value, position, current)
         elif char in ",;":
             position += 1
+            current.semicolon = char == ";"
             group = current.group
             if char == ";" and group is not None:
                 for mailbox in mailboxes[first_of_group:]:
@@ -251,38 +258,92 @@ def _word(token: str, position: int, current: Mailbox) -> int:
     return position + len(token)
 
 
-def _lenient(mailbox: Mailbox) -> Address | None:
-    """The mailbox as an address to show and to answer, None where it names none."""
+def _lenient(mailbox: Mailbox, before: str = "") -> list[Address]:
+    """The mailbox as addresses to show and to answer, none where it names none.
+
+    `before` is the name in front of it that a bare comma cut off. Commas are forgotten too: then one
+    mailbox holds several addresses.
+    """
     phrase = "".join(mailbox.phrase)
-    opening = [f"{mailbox.group}:"] if mailbox.group and not mailbox.group_closed else []
-    name = _display_name(opening + mailbox.phrase) or _clean_name(
-        mailbox.comments[0] if mailbox.comments else ""
-    )
+    comment = _clean_name(_unescaped(mailbox.comments[0])) if mailbox.comments else ""
     if mailbox.angles:
-        addr_spec = "".join(mailbox.angles[0].split())
-    elif "@" in phrase:
-        name = _clean_name(mailbox.comments[0] if mailbox.comments else "")
-        words = phrase.split()
-        addr_spec = next((word for word in reversed(words) if "@" in word.strip("@")), "".join(words))
-        name = name or _clean_name(" ".join(word for word in words if word != addr_spec))
-    elif "=?" in phrase and "@" in (decoded := decode_words(phrase)):
-        inner = _mailboxes(decoded)[0]
-        return _lenient(inner) if "=?" not in decoded else None
-    else:
-        return None
-    addr_spec = one_line(addr_spec)
-    return Address(name, addr_spec) if addr_spec else None
+        opening = [f"{mailbox.group}:"] if mailbox.group and not mailbox.group_closed else []
+        name = _display_name(opening + mailbox.phrase)
+        name = _clean_name(f"{before}, {name}") if before and name else name or comment
+        first, *others = mailbox.angles
+        more = dict.fromkeys(other for other in others if "@" in other and other != first)
+        return _addresses([(name, first), *(("", other) for other in more)])
+    if "@" in phrase:
+        return _bare(phrase, comment)
+    if "=?" in phrase and "@" in (decoded := decode_words(phrase)) and "=?" not in decoded:
+        return _lenient(_mailboxes(decoded)[0])
+    return []
+
+
+def _bare(phrase: str, comment: str) -> list[Address]:
+    """An address without brackets; words beside it are its name, unless they are addresses as well."""
+    phrase = phrase.strip()
+    if phrase[0] != "'" and _ADDR_SPEC.fullmatch(phrase) is not None:
+        return _addresses([(comment, phrase)])
+    words = phrase.split()
+    if all(_ADDR_SPEC.fullmatch(word) is not None for word in words):
+        return _addresses([(comment if len(words) == 1 else "", word) for word in words])
+    addr_spec = next((word for word in reversed(words) if "@" in word.strip("@")), "".join(words))
+    name = comment or _clean_name(" ".join(word for word in words if word != addr_spec))
+    return _addresses([(name, addr_spec)])
+
+
+def _addresses(named: list[tuple[str, str]]) -> list[Address]:
+    found = []
+    for name, written in named:
+        if "@" not in written and len(written.split()) > 1:
+            continue
+        is_whole = (
+            written[:1] == '"' and _ADDR_SPEC.fullmatch(written) is not None
+        )  # a local part with blanks
+        addr_spec = one_line(written) if is_whole else _without_ornament("".join(written.split()))
+        if addr_spec and len(addr_spec) <= limits.ADDRESS_CHARS:
+            found.append(Address(name, addr_spec))
+    return found
+
+
+def _without_ornament(addr_spec: str) -> str:
+    """The address without what is wrongly left around it: brackets, quotes, a scheme, a route."""
+    addr_spec = one_line(addr_spec).strip("<>")
+    if len(addr_spec) > 1 and addr_spec[0] == addr_spec[-1] == "'":
+        addr_spec = addr_spec[1:-1]
+    if addr_spec.endswith("]") and "[" not in addr_spec:
+        addr_spec = addr_spec[:-1]
+    return _IN_FRONT.sub("", addr_spec)
+
+
+def _name_alone(mailboxes: list[Mailbox]) -> str:
+    """What a field without an address calls its sender: "MAILER-DAEMON (Mail Delivery System)"."""
+    for mailbox in mailboxes:
+        name = _display_name(mailbox.phrase) or _clean_name("".join(mailbox.comments[:1]))
+        if name:
+            return name
+    return ""
 
 
 def _display_name(phrase: list[str]) -> str:
     pieces = []
     for piece in phrase:
         if len(piece) > 1 and piece.startswith('"'):
-            piece = re.sub(r"\\(.)", r"\1", piece[1:-1], flags=re.DOTALL)
-        pieces.append(piece)
+            piece = piece[1:-1]
+        pieces.append(_unescaped(piece))
     return _clean_name("".join(pieces))
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL) if "\\" in text else text
 
 
 def _clean_name(text: str) -> str:
     decoded = one_line(decode_words(text))
-    return " ".join(_BIDI_AND_INVISIBLE.sub("", decoded).strip("'\" ").split()) if decoded else ""
+    if not decoded:
+        return ""
+    name = " ".join(_BIDI_AND_INVISIBLE.sub("", decoded).split()).strip('" ')
+    if len(name) > 1 and name[0] == name[-1] == "'":
+        name = name[1:-1].strip("\"' ")  # 'Ann', and not 'Ann' via List
+    return name[: limits.NAME_CHARS].strip()

@@ -13,7 +13,7 @@ from webapp.mail.message import AutomatedMark
 _SAW_CHARS = 200
 _NOREPLY = re.compile(r"noreply|no-reply|no_reply|notreply", re.IGNORECASE | re.ASCII)
 _COMMENT = re.compile(r"\((?:[^()\\]|\\.)*\)")
-_TOKEN = re.compile(r"[^\s;,()]+")
+_TOKEN = re.compile(r"[^\s;,()\"']+")  # quoted strings count as what stands in them
 _SUPPRESSED = frozenset({"all", "dr", "autoreply"})
 _DAEMONS = frozenset({"mailer-daemon", "postmaster"})
 _REPORT_TYPES = frozenset({"delivery-status", "disposition-notification"})
@@ -32,6 +32,8 @@ _OTHER_FIELDS = frozenset(
         "x-failed-recipients",
     }
 )
+# Fields of which one value says that a machine answers: iCloud's holiday notice, cPanel's and qmail's.
+_ANSWERING = {"x-apple-action": "vacation", "delivered-to": "autoresponder"}
 
 Fields = Sequence[tuple[str, str]]
 
@@ -112,6 +114,8 @@ def _auto_response_suppress(fields: Fields) -> Iterator[AutomatedMark]:
 def _other_automated(fields: Fields) -> Iterator[AutomatedMark]:
     for name, value in fields:
         key = name.lower()
+        if first_token(value) == _ANSWERING.get(key):
+            yield _mark("other-automated", f"{name}: {value}")
         if key not in _OTHER_FIELDS or (key == "x-fc-machinegenerated" and first_token(value) != "true"):
             continue
         yield _mark("other-automated", f"{name}: {value}")

@@ -7,11 +7,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from webapp.mail import limits
+from webapp.mail.carry_over import cut_to
 from webapp.mail.charset import TextDecoder, readable
 from webapp.mail.flowed import unflow
+from webapp.mail.forwarding import is_forward
+from webapp.mail.history_html import (
+    Span,
+    find_history,
+    may_be_cut_out,
+    without_history,
+    without_last_attribution,
+)
 from webapp.mail.html_safe import sanitise, text_as_html
 from webapp.mail.html_text import html_to_text
 from webapp.mail.mime import Part
+from webapp.mail.pgp import without_armour
 
 _META_CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE)
 _ENRICHED_COMMAND = re.compile(r"</?[A-Za-z][A-Za-z0-9-]{0,60}>")
@@ -20,6 +30,7 @@ _DATA_TEXTS = frozenset(
     """text/calendar text/vcard text/x-vcard text/directory text/rfc822-headers text/x-amp-html text/css
     text/csv text/xml text/javascript text/x-vcalendar""".split()  # noqa: SIM905
 )
+_FOLDED = "<details><summary>Earlier messages</summary>\n{}\n</details>"  # `html_safe` lets no mail use these
 _CID_URL = re.compile(r"cid:([^\"'\s>)]{1,300})", re.IGNORECASE)
 
 
@@ -29,22 +40,33 @@ class Segment:
 
     text: str | None = None
     html: str | None = None
+    history: Span | None = None  # where the HTML quotes earlier messages
 
 
 @dataclass(slots=True)
 class Body:
     text: str = ""
+    own_words: str | None = None  # the text without history, where the structure of the HTML tells it
+    quotes_are_content: bool = False  # the HTML quotes, and nobody is named for it
     html: str | None = None
     defects: list[str] = field(default_factory=list)
     parts: set[int] = field(default_factory=set)  # id() of the parts that are shown, so not attachments
     content_ids: set[str] = field(default_factory=set)  # pictures the HTML shows
+    protection: str = ""  # of OpenPGP armour in the text (`pgp`)
 
 
 def read_body(root: Part) -> Body:
     reader = _Reader()
     segments = [segment for segment in reader.segments(root) if segment.text or segment.html]
-    body = Body(parts=reader.parts, defects=reader.decoder.defects)
+    body = Body(parts=reader.parts, defects=reader.decoder.defects, protection=reader.protection)
     body.text = _joined_text(segments)
+    if not is_forward(root.headers.decoded("subject"), body.text):
+        for segment in segments:
+            segment.history = find_history(segment.html) if segment.html else None
+        body.own_words = _own_words(segments)
+        body.quotes_are_content = all(
+            segment.html and segment.text is None and not segment.history for segment in segments
+        )
     if len(body.text) > limits.TEXT_CHARS:
         body.text = body.text[: limits.TEXT_CHARS]
         body.defects.append(f"text cut after {limits.TEXT_CHARS} characters")
@@ -78,9 +100,12 @@ class _Reader:
         self.decoder = TextDecoder()
         self.parts: set[int] = set()
         self.html_parts: set[int] = set()
+        self.protection = ""
         self.octets_left = 4 * limits.TEXT_CHARS
 
     def segments(self, part: Part) -> list[Segment]:
+        if part.inside:
+            return [segment for inner in part.inside for segment in self.segments(inner)]
         if not part.children:
             return [self._leaf(part)] if is_body_text(part) else []
         if part.content_type == "multipart/alternative":
@@ -117,6 +142,8 @@ class _Reader:
             text = unflow(text, delete_space=part.parameters.get("delsp", "").lower() == "yes")
         if part.content_type in ("text/enriched", "text/richtext"):
             text = _ENRICHED_COMMAND.sub("", text)
+        text, protection = without_armour(text)
+        self.protection = self.protection or protection
         return Segment(text=text.strip("\n"))
 
     def _html(self, data: bytes, charset: str | None) -> str:
@@ -127,14 +154,30 @@ class _Reader:
 
 
 def _joined_text(segments: Iterable[Segment]) -> str:
-    texts = []
+    return "\n\n".join(text.strip("\n") for segment in segments if (text := _text_of(segment)).strip())
+
+
+def _text_of(segment: Segment) -> str:
+    if segment.text is None or (segment.html and segment.text and not segment.text.strip()):
+        return html_to_text(segment.html or "")
+    return segment.text
+
+
+def _own_words(segments: list[Segment]) -> str | None:
+    """The text without what the HTML marks as history; None where it marks none, or the text differs."""
+    if not any(segment.history for segment in segments):
+        return None
+    kept = []
     for segment in segments:
-        text = segment.text
-        if text is None or (segment.html and text and not text.strip()):
-            text = html_to_text(segment.html or "")
-        if text.strip():
-            texts.append(text.strip("\n"))
-    return "\n\n".join(texts)
+        text = _text_of(segment)
+        if segment.html and segment.history:
+            own = without_last_attribution(html_to_text(without_history(segment.html, segment.history)))
+            found = cut_to(text, own) if segment.text is not None and own else own
+            if found is None:
+                return None
+            text = found
+        kept.append(text.strip("\n"))
+    return "\n\n".join(text for text in kept if text.strip())
 
 
 def _joined_html(segments: Iterable[Segment], defects: list[str]) -> str | None:
@@ -142,7 +185,7 @@ def _joined_html(segments: Iterable[Segment], defects: list[str]) -> str | None:
     pieces = []
     for segment in segments:
         if segment.html:
-            safe, defect = sanitise(segment.html)
+            safe, defect = _safe_html(segment.html, segment.history)
             if safe is None:
                 defects.append(defect or "HTML left out")
                 return None
@@ -151,3 +194,20 @@ def _joined_html(segments: Iterable[Segment], defects: list[str]) -> str | None:
             pieces.append(text_as_html(segment.text))
     joined = "\n".join(pieces)
     return joined if len(joined) <= 2 * limits.HTML_CHARS else None
+
+
+def _safe_html(html: str, history: Span | None) -> tuple[str | None, str | None]:
+    """The safe HTML with the history in it folded, or None and the defect that says why there is none.
+
+    Each piece is made safe by itself, so that nothing in the mail can open or close the fold.
+    """
+    if history is None or not may_be_cut_out(html, history):
+        return sanitise(html)
+    pieces = []
+    for piece in (html[: history.start], html[history.start : history.end], html[history.end :]):
+        safe, defect = sanitise(piece)
+        if safe is None:
+            return None, defect
+        pieces.append(safe)
+    pieces[1] = _FOLDED.format(pieces[1]) if pieces[1].strip() else ""
+    return "\n".join(piece for piece in pieces if piece), None

@@ -75,13 +75,35 @@ ALIASES = {
     "x-mac-cyrillic": "mac_cyrillic",
     "koi8": "koi8_r",
     "koi": "koi8_r",
+    "8bit": "utf-8",
+    "binary": "utf-8",
+    "cesu-8": "utf-8",
+    "iso2022_jp": "iso2022_jp_ext",
+    "euc_kr": "cp949",
+    "korean": "cp949",
+    "ksc_5601": "cp949",
+    "ks_c_5601-1989": "cp949",
+    "x-mac-japanese": "cp932",
+    "x-mac-korean": "cp949",
+    "x-mac-chinesesimp": "gb18030",
+    "x-mac-chinesetrad": "big5hkscs",
+    "x-mac-ce": "mac_latin2",
+    "x-mac-greek": "mac_greek",
+    "x-mac-turkish": "mac_turkish",
+    "logical": "iso8859-8",
+    "visual": "iso8859-8",
 }
 # Python "text encodings" that are no charset of mail: they execute escapes, are quadratic, or always fail.
 _NO_CHARSETS = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"}
 _NOT_ASCII_BASED = {"utf-7", "hz", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"}
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]+")
+_JIS_X_0208 = re.compile(rb"\x1b\$[@B]")
+# "windows-1252", "cp_850", "win1251", "ibm-437", "dos850": Python's name is cp and the number.
+_CODE_PAGE = re.compile(r"^(?:x-)?(?:cp|windows|win|ibm|dos|ms)[-_ ]?(?=\d)")
+# What stands around a label: 3D of a header sent through quoted-printable, quotes, comments, controls.
+_LABEL = re.compile(r"^(?:\([^()]*\)|charset|3d|[\s\"'<=\x00-\x1f])*+([^\s\"'<>;,()=?\x00-\x1f\x7f]{1,50})")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
@@ -134,13 +156,16 @@ class TextDecoder:
 
 def python_name(label: str) -> str | None:
     """The codec to decode with, or None where the label names no charset."""
-    key = label.strip(" \t\"'<>;,").lower()
-    if not key or len(key) > 50 or not key.isascii() or not key.isprintable():
-        return None
-    found = ALIASES.get(key)
-    if found is not None:
+    key = label.lower().replace("iso 8859", "iso-8859")
+    if (found := ALIASES.get(key)) is not None:
         return found
-    key = re.sub(r"^(?:x-)?(?:cp|windows)[-_ ]?(?=\d)", "cp", key)
+    bare = _LABEL.match(key[:200])
+    if bare is None or not bare[1].isascii() or not bare[1].isprintable():
+        return None
+    key = bare[1]
+    if (found := ALIASES.get(key)) is not None:
+        return found
+    key = _CODE_PAGE.sub("cp", key)
     try:
         info = codecs.lookup(ALIASES.get(key, key))
     except (LookupError, ValueError):
@@ -186,9 +211,19 @@ def _strictly(data: bytes, name: str) -> str | None:
     try:
         return data.decode(name)
     except (UnicodeError, LookupError, ValueError):
+        if name == "iso2022_jp_ext":
+            return _with_vendor_characters(data)
         if name == "cp1252":
             # Five octets are undefined in cp1252; browsers map them to the C1 controls, and so do we.
             return data.decode("cp1252", "replace") if not _UTF8_SEQUENCE.search(data) else None
+        return None
+
+
+def _with_vendor_characters(data: bytes) -> str | None:
+    """ISO-2022-JP with the NEC row (circled digits, roman numerals), which only JIS X 0213 assigns."""
+    try:
+        return _JIS_X_0208.sub(b"\x1b$(O", data).decode("iso2022_jp_3")
+    except UnicodeError:
         return None
 
 

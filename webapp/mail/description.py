@@ -10,7 +10,7 @@ from webapp.mail.parse import parse
 
 
 def describe(raw: bytes) -> dict[str, Any]:
-    """The shape of mail-rules section 2."""
+    """Plain values only; `invitation` has the fields of `Invitation`, `protection` is one of PROTECTIONS."""
     message = parse(raw)
     return {
         "subject": message.subject,
@@ -40,6 +40,8 @@ def describe(raw: bytes) -> dict[str, Any]:
         "body_text": message.body_text,
         "reply_text": message.reply_text,
         "body_html": message.body_html,
+        "invitation": asdict(message.invitation) if message.invitation else None,
+        "protection": message.protection or None,
         "defects": list(message.defects),
     }
 

@@ -9,8 +9,9 @@ def unflow(text: str, *, delete_space: bool = False) -> str:
     paragraph: list[str] = []  # an open paragraph: its last line ended in a soft break
     depth_before = 0
     for line in text.split("\n"):
-        depth, content = _quote_depth(line)
-        if content.startswith(" "):
+        content = line.lstrip(">")
+        depth = len(line) - len(content)
+        if content[:1] == " ":
             content = content[1:]  # space-stuffing, section 4.4
         is_signature = content == "-- "
         if paragraph and (depth != depth_before or is_signature):
@@ -25,11 +26,6 @@ def unflow(text: str, *, delete_space: bool = False) -> str:
     if paragraph:
         out.append(_quoted(depth_before, "".join(paragraph).rstrip(" ")))
     return "\n".join(out)
-
-
-def _quote_depth(line: str) -> tuple[int, str]:
-    content = line.lstrip(">")
-    return len(line) - len(content), content
 
 
 def _quoted(depth: int, content: str) -> str:

@@ -43,9 +43,18 @@ _ATTRIBUTES: dict[str, set[str]] = {
 _STYLES = {
     "color", "background-color", "font-weight", "font-style", "font-family", "font-size", "text-align",
     "text-decoration", "vertical-align", "white-space", "line-height", "margin-left", "padding-left",
+    "margin-right", "margin-top", "margin-bottom", "padding", "padding-right", "padding-top",
+    "padding-bottom",
+    "list-style-type", "text-transform", "letter-spacing", "max-width", "border-radius",
     "border", "border-collapse", "border-left", "border-top", "border-bottom", "border-right", "width",
 }  # fmt: skip
-_SCHEMES = {"http", "https", "mailto", "tel", "cid"}
+_SCHEMES = {"http", "https", "mailto", "tel", "cid", "data"}
+# Pictures within the HTML: what begins as one of these formats does, and nothing that could be a document.
+_PICTURE = re.compile(
+    r"data:image/(?:png;base64,iVBORw0KGgo|jpe?g;base64,/9j/|gif;base64,R0lGOD|webp;base64,UklGR)[A-Za-z0-9+/=\s]*",
+    re.IGNORECASE,
+)
+REMOTE = "remote:"  # before the address of a picture from elsewhere: no browser loads that (`html_show`)
 _GROWTH = 4
 _SMALL_HTML = 64 * 1024
 
@@ -66,6 +75,7 @@ def sanitise(html: str) -> tuple[str | None, str | None]:
         attribute_filter=_filter,
         filter_style_properties=_STYLES,
         url_schemes=_SCHEMES,
+        url_relative="deny",  # "/logout" would be an address of ours
         link_rel="noopener noreferrer nofollow",
     )
     # Formatting elements that are never closed are opened again in every block: output of any size.
@@ -79,10 +89,18 @@ def text_as_html(text: str) -> str:
 
 
 def _filter(tag: str, attribute: str, value: str) -> str | None:
-    """Pictures only from the message itself: nothing is loaded from elsewhere until it is asked for."""
-    if attribute == "src" and not value.strip().lower().startswith("cid:"):
-        return None
-    if attribute == "href" and value.strip().lower().startswith("cid:"):
+    """Pictures only from the message itself: nothing is loaded from elsewhere until it is asked for.
+
+    Those within the HTML are part of its size, so `limits.HTML_CHARS` bounds them.
+    """
+    if attribute == "src":
+        address = value.strip()
+        if address.lower().startswith(("https://", "http://")):
+            return f"{REMOTE}{address}"
+        if _PICTURE.fullmatch(address):
+            return address
+        return value if address.lower().startswith("cid:") else None
+    if attribute == "href" and value.strip().lower().startswith(("cid:", "data:")):
         return None
     return value
 

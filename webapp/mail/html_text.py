@@ -1,4 +1,8 @@
-"""Readable text from HTML, for mail without a text part: links, lists, tables and quotes stay legible."""
+"""Readable text from HTML, for mail without a text part: what a reader of the rendered page sees.
+
+Links, lists, tables and quotations stay legible (`html_links`, `html_tables`); what nobody would see is left
+out (`html_hidden`). One pass over the tokens, whatever the markup.
+"""
 
 from __future__ import annotations
 
@@ -7,174 +11,344 @@ from html import unescape
 
 from webapp.mail import limits
 from webapp.mail.charset import readable
+from webapp.mail.html_fillers import without_fillers
+from webapp.mail.html_hidden import Unseen, is_counter
+from webapp.mail.html_links import address_of, says_the_same, written
+from webapp.mail.html_lists import ItemList, bullet_of_word, level_of_word
+from webapp.mail.html_page import Page
+from webapp.mail.html_tables import Table
 from webapp.mail.html_tokens import attributes, tokens
 
 _BLANKS = re.compile(r"[ \t\n\r\f\v]+")
-_MANY_NEWLINES = re.compile(r"\n(?:[ \t\xa0]*\n){2,}")
-_LINE_END_BLANKS = re.compile(r"[ \t\xa0]+\n")
 _PARAGRAPHS = frozenset(
     {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "blockquote", "pre", "table"}
 )
 _BLOCKS = frozenset(
-    """address article aside body center dd div dt fieldset figure figcaption footer form header html legend
-    li main nav option section tbody tfoot thead tr caption o:p""".split()  # noqa: SIM905
+    """address article aside body center dd details div dt fieldset figure figcaption footer form header html
+    legend li main nav option section summary caption o:p""".split()  # noqa: SIM905
 )
 _CELLS = frozenset({"td", "th"})
-_HIDDEN = frozenset({"head", "select", "object", "svg", "math", "noscript"})
+_TABLE_PARTS = frozenset({"table", "tr", "thead", "tbody", "tfoot"})
+_NO_CONTENT = frozenset("area base br col embed hr img input link meta param source track wbr".split())  # noqa: SIM905
+_HIDDEN = frozenset({"select", "object", "svg", "math", "xml", "datalist", "audio", "video"})
+_IN_A_HEAD = frozenset({"meta", "link", "base", "noscript", "head", "object", "xml"})
+_MAY_HIDE = re.compile(r"hidden|style", re.IGNORECASE)
+_NO_MARGINS = re.compile(
+    r"\bx?_?Mso(?:Normal|PlainText|NoSpacing|ListParagraph)|(?<![\w-])margin\s*:\s*0(?:\.0*)?(?:\s*[a-z]{2})?"
+    r"(?:\s+\S+)?\s*(?:[;\"'!]|$)|(?<![\w-])margin-bottom\s*:\s*0",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?…。！？]+(?=[\s)\"'»”]|$)")
+_ALT_CHARS = 500
+_FILE_NAME = re.compile(r"[\w %().+@~-]{1,120}\.(?:png|jpe?g|gif|bmp|webp|svg|tiff?)", re.IGNORECASE)
+_RAISED = str.maketrans("0123456789+-=()nia", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵃ")
+_RAISED_CHARS = frozenset("0123456789+-")
 _MAX_QUOTE_DEPTH = 20
-_URL_CHARS = 500
+_MAX_TABLE_DEPTH = 12  # tables deeper in tables flow with the text: each level copies its text once
+_RULE = "-" * 40
 
 
 def html_to_text(html: str) -> str:
     """The text of an HTML document; markup beyond the limit is cut off."""
-    writer = _Writer()
-    for kind, name, rest in tokens(html[: limits.TEXT_CHARS]):
+    html = html[: limits.TEXT_CHARS]
+    writer = _write(html, leave_out_unseen=True)
+    if writer.unseen.is_hidden:  # what hides was never closed: rather too much than nothing
+        writer = _write(html, leave_out_unseen=False)
+    return writer.result()
+
+
+def _write(html: str, *, leave_out_unseen: bool) -> _Writer:
+    writer = _Writer(leave_out_unseen=leave_out_unseen)
+    for kind, name, rest in tokens(html):
         if kind == "text":
             writer.text(name)
         elif kind == "open":
             writer.open(name, rest)
         else:
             writer.close(name)
-    return writer.result()
+    return writer
 
 
 class _Writer:
     """Collects text by the block structure that a reader of the rendered page would see."""
 
-    def __init__(self) -> None:
-        self.out: list[str] = []
-        self.tail = "\n\n"  # the last characters written: how many line ends stand there
-        self.prefix = ""
+    def __init__(self, *, leave_out_unseen: bool) -> None:
+        self.page = Page()
+        self.pages: list[Page] = []  # those around: of the cells that this one stands in
+        self.tables: list[Table] = []
+        self.deeper_tables = 0  # that are not followed
+        self.unseen = Unseen()
+        self.leave_out_unseen = leave_out_unseen
+        self.in_head = False
         self.hidden = 0
         self.pre = 0
-        self.lists: list[int | None] = []
-        self.links: list[tuple[str, int]] = []
-        self.cell_open = False
+        self.raised = 0
+        self.base = ""
+        self.link: tuple[str, int] | None = None  # address, where its words begin on the page
+        self.last_address = ""
+        self.bullet_expected = False
 
     def text(self, text: str) -> None:
-        if self.hidden:
+        if self.hidden or self.in_head or self.unseen.now:
             return
         text = unescape(text)
         if self.pre:
-            self._write(text)
+            self._write(text.replace("\r\n", "\n").replace("\r", "\n"))
             return
-        text = _BLANKS.sub(" ", text)
-        if text.startswith(" ") and self.tail.endswith((" ", "\n")):
-            text = text[1:]
-        if text:
-            self._write(text)
+        self._inline(text)
 
     def open(self, name: str, rest: str) -> None:
-        if name in _HIDDEN:
+        if self.in_head:
+            self.in_head = name in _IN_A_HEAD or ":" in name
+        if name == "base":
+            self.base = self.base or _http(attributes(rest).get("href", ""))
+        if name == "head":
+            self.in_head = True
+        elif name in _HIDDEN:
             self.hidden += not rest.rstrip().endswith("/")
         elif self.hidden:
-            self.hidden -= name == "body"
-        elif name == "br":
-            self._write("\n")
-        elif name == "a":
-            self._begin_link(rest)
-        elif name == "img":
-            self.text(attributes(rest).get("alt", "")[:_URL_CHARS])
-        elif name == "hr":
-            self._break(1)
-            self._write("-" * 40 + "\n")
-        elif name in _CELLS:
-            self._begin_cell()
-        elif name in _PARAGRAPHS or name in _BLOCKS:
-            self._begin_block(name)
+            self.hidden = 0 if name == "body" else self.hidden
+        elif not self.in_head:
+            self._open_seen(name, rest)
 
     def close(self, name: str) -> None:
-        if name in _HIDDEN:
+        if name == "head":
+            self.in_head = False
+        elif name in _HIDDEN:
             self.hidden = max(0, self.hidden - 1)
-        elif self.hidden:
-            return
-        elif name == "a":
-            self._end_link()
-        elif name in _CELLS:
-            self.cell_open = True
-        elif name in _PARAGRAPHS or name in _BLOCKS:
-            self._end_block(name)
+        elif not self.hidden:
+            was_hidden = self.unseen.is_hidden
+            self.unseen.close(name)
+            if name in _CELLS or name in _TABLE_PARTS or not (was_hidden or self.in_head):
+                self._close_seen(name)
 
     def result(self) -> str:
-        text = _LINE_END_BLANKS.sub("\n", "".join(self.out))
-        lines = readable(_MANY_NEWLINES.sub("\n\n", text)).strip("\n\t ").split("\n")
+        while self.tables:
+            self._end_table()
+        self._end_link()
+        lines = readable(without_fillers(self.page.text())).strip("\n\t ").split("\n")
         while lines and not lines[-1].strip("> \t"):
             lines.pop()  # a quotation of nothing
         return "\n".join(lines)
 
-    def _write(self, text: str) -> None:
-        if self.prefix and (self.tail.endswith("\n") or "\n" in text):
-            text = self._quoted(text)
-        self.out.append(text)
-        self.tail = (self.tail + text)[-2:]
+    def _open_seen(self, name: str, rest: str) -> None:
+        if name not in _NO_CONTENT and self.leave_out_unseen:
+            found = attributes(rest) if _MAY_HIDE.search(rest) else {}
+            style = unescape(found.get("style", ""))
+            self.unseen.open(name, style, "hidden" in found)
+        if name in _CELLS or name in _TABLE_PARTS:
+            self._open_table_part(name, rest)
+        elif self.unseen.is_hidden:
+            return  # within words too small to see, pictures are seen
+        elif name in _PARAGRAPHS or name in _BLOCKS:
+            self._begin_block(name, rest)
+        else:
+            self._open_inline(name, rest)
 
-    def _quoted(self, text: str) -> str:
-        """Each line that begins here gets the marks of the quotations it stands in."""
-        body = text[:-1] if text.endswith("\n") else text
-        marked = body.replace("\n", "\n" + self.prefix)
-        start = self.prefix if self.tail.endswith("\n") else ""
-        return start + marked + ("\n" if text.endswith("\n") else "")
+    def _open_inline(self, name: str, rest: str) -> None:
+        if name == "br":
+            self._write("\n")
+        elif name == "a":
+            self._begin_link(rest)
+        elif name == "img":
+            self._picture(attributes(rest))
+        elif name == "hr":
+            self.page.break_line(1)
+            self._write(f"{_RULE}\n")
+        elif name == "q":
+            self._inline("“")
+        elif name in ("s", "del", "strike"):
+            self.page.begin_struck()
+        elif name == "sup":
+            self.raised += 1
+        elif name == "input":
+            self._field(attributes(rest))
 
-    def _break(self, lines: int) -> None:
-        """At least so many line ends before what comes next."""
-        self.cell_open = False
-        if not self.out:
+    def _close_seen(self, name: str) -> None:
+        if name == "a":
+            self._end_link()
+        elif name in _CELLS or name in _TABLE_PARTS:
+            self._close_table_part(name)
+        elif name in _PARAGRAPHS or name in _BLOCKS:
+            self._end_block(name)
+        elif name == "q":
+            self._inline("”")
+        elif name in ("s", "del", "strike"):
+            self.page.end_struck()
+        elif name == "sup":
+            self.raised = max(0, self.raised - 1)
+
+    def _inline(self, text: str) -> None:
+        text = _BLANKS.sub(" ", text)
+        if self.bullet_expected and text.strip(" \xa0"):
+            self.bullet_expected = False
+            text = bullet_of_word(text)
+            self.page.item(text)
             return
-        for _ in range(lines - (len(self.tail) - len(self.tail.rstrip("\n")))):
-            self.out.append(self.prefix.rstrip() + "\n" if self.tail.endswith("\n") else "\n")
-            self.tail = (self.tail + "\n")[-2:]
+        if self.page.is_at_start:
+            text = text.lstrip(" \xa0") if self.page.is_behind_marker else text.removeprefix(" ")
+        if self.raised and text and _RAISED_CHARS.issuperset(text):
+            text = text.translate(_RAISED)
+        if text:
+            self._write(text)
 
-    def _begin_block(self, name: str) -> None:
-        nested_list = name in ("ul", "ol") and self.lists
-        self._break(2 if name in _PARAGRAPHS and not nested_list else 1)
+    def _write(self, text: str) -> None:
+        """Writes, with the addresses of earlier links where the sentence they stand in ends."""
+        if not self.page.waiting:
+            self.page.write(text)
+            return
+        end = _SENTENCE_END.search(text)
+        line_end = text.find("\n")
+        if line_end >= 0 and (end is None or line_end < end.start()):
+            stop = line_end
+        elif end is not None:
+            stop = end.start()
+        else:
+            self.page.write(text)
+            self.page.was_word_since_link |= any(map(str.isalnum, text))
+            return
+        before = text[:stop]
+        self.page.was_word_since_link |= any(map(str.isalnum, before))
+        if before:
+            self.page.write(before)
+        self.page.write_addresses()
+        self.page.write(text[stop:])
+
+    def _begin_block(self, name: str, rest: str) -> None:
+        page = self.page
+        lines = self._lines_around(name, rest)
+        page.break_line(0 if page.is_behind_marker and name != "li" else lines)
         if name in ("ul", "ol"):
-            self.lists.append(1 if name == "ol" else None)
+            page.lists.append(ItemList.of(name, attributes(rest)))
         elif name == "li":
-            self._item()
+            page.break_line(1)
+            if page.lists:
+                value = attributes(rest).get("value", "") if "value" in rest else ""
+                page.item("  " * (min(len(page.lists), 10) - 1) + page.lists[-1].next_marker(value))
+            else:
+                page.item("- ")
+        elif name == "dd":
+            page.write("  ")
         elif name == "pre":
             self.pre += 1
-        elif name == "blockquote" and len(self.prefix) < 2 * _MAX_QUOTE_DEPTH:
-            self.prefix += "> "
+        elif name == "blockquote" and len(page.prefix) < 2 * _MAX_QUOTE_DEPTH:
+            page.prefix += "> "
+        elif name == "p":
+            self.bullet_expected = "MsoListParagraph" in rest and "mso-list" in rest
+            if self.bullet_expected:
+                page.indent = "  " * (level_of_word(rest) - 1)
 
     def _end_block(self, name: str) -> None:
+        page = self.page
+        self.bullet_expected = False
         if name == "blockquote":
-            self._break(1)
-            self.prefix = self.prefix[2:]
-        elif name in ("ul", "ol") and self.lists:
-            self.lists.pop()
+            page.break_line(1)
+            page.prefix = page.prefix[2:]
+        elif name in ("ul", "ol") and page.lists:
+            page.lists.pop()
         elif name == "pre":
             self.pre = max(0, self.pre - 1)
-        self._break(2 if name in _PARAGRAPHS and not (name in ("ul", "ol") and self.lists) else 1)
+        page.break_line(page.paragraph_lines if name == "p" else self._lines_around(name, ""))
 
-    def _item(self) -> None:
-        indent = "  " * (min(len(self.lists), 10) - 1)
-        number = self.lists[-1] if self.lists else None
-        self._write(f"{indent}- " if number is None else f"{indent}{number}. ")
-        if number is not None:
-            self.lists[-1] = number + 1
+    def _lines_around(self, name: str, rest: str) -> int:
+        """How many line ends stand between this block and what is beside it: 2 make an empty line."""
+        if name not in _PARAGRAPHS or (self.page.lists and name in ("ul", "ol", "p")):
+            lines = 1
+        else:
+            lines = 1 if rest and _NO_MARGINS.search(rest) else 2
+        if name == "p":
+            self.page.paragraph_lines = lines
+        return lines
 
-    def _begin_cell(self) -> None:
-        """Cells of one row stand beside each other, as long as each is no more than a line."""
-        if self.cell_open and not self.tail.endswith("\n"):
-            self._write(" | ")
-        self.cell_open = False
+    def _open_table_part(self, name: str, rest: str) -> None:
+        if name == "table":
+            if len(self.tables) == _MAX_TABLE_DEPTH:
+                self.deeper_tables += 1
+            else:
+                self.page.break_line(2)
+                self.tables.append(Table())
+                self.pages.append(self.page)
+                self.tables[-1].look_at(name, rest)
+        if not self.tables or self.deeper_tables:
+            self.page.break_line(1)
+            return
+        table = self.tables[-1]
+        if name == "tr":
+            self._end_cell()
+            table.rows.append([])
+        elif name in _CELLS:
+            self._end_cell()
+            table.look_at(name, rest)
+            if self.unseen.is_hidden:
+                return
+            self.page = Page()
+            table.in_cell = True
+            if self.link is not None:  # a link around a table: a button, as newsletters build them
+                self.link = (self.link[0], 0)
+
+    def _close_table_part(self, name: str) -> None:
+        if not self.tables or self.deeper_tables:
+            self.deeper_tables -= bool(self.deeper_tables) and name == "table"
+            self.page.break_line(1)
+        elif name == "table":
+            self._end_table()
+        else:
+            self._end_cell()
+
+    def _end_cell(self) -> None:
+        table = self.tables[-1]
+        if not table.in_cell:
+            return
+        table.in_cell = False
+        link = self.link
+        has_words = self._end_link()
+        if not table.rows:
+            table.rows.append([])
+        table.rows[-1].append(without_fillers(self.page.text()).strip("\n\t "))
+        self.page = self.pages[-1]
+        self.link = link and (None if has_words else (link[0], len(self.page.out)))
+        self.bullet_expected = False
+
+    def _end_table(self) -> None:
+        self._end_cell()
+        table, self.page = self.tables.pop(), self.pages.pop()
+        if text := table.as_text():
+            self.page.break_line(2)
+            self.page.write(text)
+            self.page.break_line(2)
+
+    def _picture(self, found: dict[str, str]) -> None:
+        alt = unescape(found.get("alt", "")[:_ALT_CHARS]).strip()
+        if alt and not _FILE_NAME.fullmatch(alt) and not is_counter(found):
+            self._inline(alt)
+
+    def _field(self, found: dict[str, str]) -> None:
+        kind = found.get("type", "text").lower()
+        if kind in ("checkbox", "radio"):
+            self._inline("[x] " if "checked" in found else "[ ] ")
+        elif kind in ("submit", "button", "reset", "text", "email", "tel", "number", "date", "url"):
+            self._inline(unescape(found.get("value", "")[:_ALT_CHARS]))
 
     def _begin_link(self, rest: str) -> None:
         self._end_link()
-        url = unescape(attributes(rest).get("href", "")).strip()[:_URL_CHARS]
-        if url.lower().startswith(("http:", "https:", "mailto:", "ftp:", "tel:")):
-            self.links.append((url, len(self.out)))
+        if self.page.waiting and not self.page.was_word_since_link:
+            self.page.write_addresses()
+        if (address := address_of(attributes(rest).get("href", ""), self.base)) is not None:
+            self.link = (address, len(self.page.out))
 
-    def _end_link(self) -> None:
-        if not self.links:
-            return
-        url, begin = self.links.pop()
-        shown = "".join(self.out[begin:]).strip()
-        if shown and not _says_the_same(shown, url):
-            self._write(f" <{url}>")
+    def _end_link(self) -> bool:
+        """Whether a link ended here that had words."""
+        if self.link is None:
+            return False
+        address, begin = self.link
+        self.link = None
+        shown = "".join(self.page.out[begin:]).strip("\n\t >\xa0")
+        if shown and address != self.last_address and not says_the_same(shown, address):
+            self.page.await_address(written(address), begin)
+        if shown:
+            self.last_address = address
+        return bool(shown)
 
 
-def _says_the_same(shown: str, url: str) -> bool:
-    bare = re.sub(r"^(?:https?://|mailto:|tel:)", "", url, flags=re.IGNORECASE).rstrip("/")
-    text = re.sub(r"^(?:https?://|mailto:)", "", shown, flags=re.IGNORECASE).rstrip("/")
-    return text.lower() == bare.lower() or shown == url
+def _http(href: str) -> str:
+    return href.strip() if href.strip().lower().startswith(("http://", "https://")) else ""

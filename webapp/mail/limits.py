@@ -15,6 +15,8 @@ MIME_DEPTH = 30
 MIME_PARTS = 500
 
 RECIPIENTS = 200
+NAME_CHARS = 500
+ADDRESS_CHARS = 998  # as a Message-ID: no line is longer
 REFERENCES = 50
 MESSAGE_ID_CHARS = 998  # RFC 5322 section 2.1.1: no line is longer
 ENCODED_WORDS = 200
@@ -22,6 +24,11 @@ ENCODED_WORDS = 200
 HTML_CHARS = 512 * 1024
 HTML_DEPTH = 200
 TEXT_CHARS = 2 * 1024 * 1024
+
+CONTAINERS = 20  # winmail.dat and S/MIME that are opened in one message
+CONTAINER_DEPTH = 4  # one within the other
+CONTAINER_OCTETS = 200 * 1024 * 1024  # content of all of them together
+INFLATED_OCTETS = 64 * 1024 * 1024  # of compressed S/MIME
 
 ATTACHMENTS = 100
 FILENAME_CHARS = 150

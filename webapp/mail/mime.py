@@ -6,24 +6,30 @@ construction, and one place that says what happens to a boundary that never come
 
 from __future__ import annotations
 
-import binascii
-import quopri
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from webapp.mail import limits
-from webapp.mail.headers import Headers, split_headers
+from webapp.mail.headers import Headers, begin_of_message, split_headers, with_line_feeds
 from webapp.mail.parameters import parse_parameters
+from webapp.mail.sniff import guessed_type
+from webapp.mail.transfer import ENCODED, ENCODINGS, decode_transfer, encoding_name, hidden_encoding
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9!#$&^_.+-]{1,60}/[a-z0-9!#$&^_.+-]{1,100}")
 _BOUNDARY_TRIES = 20_000
 _DELIMITER_LINE = 500  # octets of white space behind a boundary
-_BASE64_RUNS = 500_000
 # A line that looks like a delimiter, with a header field behind it.
-_GUESS = re.compile(rb"^--(\S[^\r\n]{0,80}?)[ \t]*\r?\n(?=[A-Za-z-]{2,40}:)", re.MULTILINE)
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_NO_BASE64 = bytes(range(256)).translate(None, _BASE64)
+_GUESS = re.compile(rb"^--(\S{1,80}+(?: \S{1,80}+){0,4})[ \t]*+\r?\n(?=[A-Za-z-]{2,40}:)", re.MULTILINE)
+# The same at the very beginning of a message that is not labelled as a multipart.
+_UNLABELLED = re.compile(
+    rb"(?:[^\r\n]{0,200}multi-?part[^\r\n]{0,200}\r?\n)?\s{0,20}"
+    rb"--(\S{1,80})[ \t]{0,80}\r?\nContent-[A-Za-z-]{2,40}:",
+    re.IGNORECASE,
+)
+_CONTENT_FIELD = re.compile(rb"\s{0,20}Content-[A-Za-z-]{2,40}:", re.IGNORECASE)
+_SNIFFED = 8_192  # octets looked at where the type is not told
+_UNTOLD = "application/octet-stream"
 
 
 @dataclass(slots=True, eq=False)
@@ -39,7 +45,10 @@ class Part:
     disposition: str
     disposition_parameters: dict[str, str]
     children: list[Part] = field(default_factory=list)
+    is_half: bool = False  # its twin in a multipart/appledouble is the file itself
     unsplit: bool = False  # a multipart in which no delimiter was found: shown as text
+    inside: list[Part] = field(default_factory=list)  # what a container (TNEF, CMS) holds: `containers`
+    opened: bool = False  # all that this container holds is in `inside`: it need not be listed itself
 
     @property
     def charset(self) -> str | None:
@@ -47,8 +56,9 @@ class Part:
 
     @property
     def encoding(self) -> str:
-        value = self.headers.first("content-transfer-encoding") or ""
-        return value.partition(";")[0].strip().strip("\"'").lower()
+        """The Content-Transfer-Encoding in lower case; of several fields the first that says something."""
+        names = [encoding_name(value) for value in self.headers.all("content-transfer-encoding")]
+        return next((name for name in names if name in ENCODINGS), names[0] if names else "")
 
     def octets(self) -> bytes:
         """The body as it stands in the message, still encoded."""
@@ -57,7 +67,12 @@ class Part:
     def content(self, *, most: int | None = None) -> bytes:
         """The body without its Content-Transfer-Encoding; with `most`, only from so many encoded octets."""
         end = self.end if most is None else min(self.end, self.start + most)
-        return decode_transfer(self.source[self.start : end], self.encoding)
+        data = self.source[self.start : end]
+        encoding = self.encoding
+        if encoding not in ENCODED and not self.children:
+            hidden = hidden_encoding(data, is_text=self.content_type.startswith("text/"))
+            encoding = hidden or encoding
+        return decode_transfer(data, encoding)
 
     def leaves(self) -> Iterator[Part]:
         """Every part without children, in the order they stand in the message."""
@@ -66,10 +81,19 @@ class Part:
         for child in self.children:
             yield from child.leaves()
 
+    def all_leaves(self) -> Iterator[Part]:
+        """The leaves, and behind all of them those of containers: the number here is a file's position."""
+        leaves = list(self.leaves())
+        yield from leaves
+        for leaf in leaves:
+            for part in leaf.inside:
+                yield from part.all_leaves()
+
 
 @dataclass(slots=True)
 class _Budget:
     parts: int = limits.MIME_PARTS
+    charset: str | None = None  # of the first text part: what raw header octets are read as
     defects: list[str] = field(default_factory=list)
 
     def note(self, defect: str) -> None:
@@ -80,21 +104,9 @@ class _Budget:
 def split_message(raw: bytes) -> tuple[Part, list[str]]:
     """The tree of a whole message and the defects met. Depth and number of parts are bounded."""
     budget = _Budget()
-    if b"\n" not in raw:
-        raw = raw.replace(b"\r", b"\n")  # old Macintosh line ends
-    root = _part(raw, 0, len(raw), depth=0, default_type="text/plain", budget=budget)
+    raw = with_line_feeds(raw)
+    root = _part(raw, begin_of_message(raw), len(raw), depth=0, default_type="text/plain", budget=budget)
     return root, budget.defects
-
-
-def decode_transfer(data: bytes, encoding: str) -> bytes:
-    """`data` without its Content-Transfer-Encoding (RFC 2045 section 6); what cannot be decoded stays."""
-    if encoding in ("quoted-printable", "quotedprintable", "qp"):
-        return quopri.decodestring(data)
-    if encoding in ("base64", "base-64", "b"):
-        return _decode_base64(data)
-    if encoding in ("x-uuencode", "uuencode", "x-uue", "uue"):
-        return _decode_uu(data)
-    return data
 
 
 def _part(source: bytes, start: int, end: int, *, depth: int, default_type: str, budget: _Budget) -> Part:
@@ -102,30 +114,78 @@ def _part(source: bytes, start: int, end: int, *, depth: int, default_type: str,
     headers, body = split_headers(source, start, end)
     for defect in headers.defects:
         budget.note(defect)
-    content_type, parameters = _content_type(headers, default_type, budget)
+    headers.charset = budget.charset
+    content_type, parameters = _content_type(headers, budget)
+    if charset := parameters.get("charset"):
+        headers.charset = charset
+        if not "".join(parameters.values()).isascii():
+            content_type, parameters = _content_type(headers, budget)  # raw octets, now that they can be read
+        if budget.charset is None and content_type.startswith("text/"):
+            budget.charset = charset
     disposition, disposition_parameters = parse_parameters(headers.first("content-disposition") or "")
-    charset = parameters.get("charset")
-    headers.charset = charset
     part = Part(source, body, end, headers, content_type, parameters, disposition, disposition_parameters)
-    if content_type.startswith("multipart/"):
+    if content_type in ("", _UNTOLD):
+        _tell_type(part, default_type)
+    if part.content_type.startswith("text/") and _is_unlabelled_multipart(part, depth):
+        budget.note("multipart labelled as text")
+        part.content_type = "multipart/mixed"
+    if part.content_type.startswith("multipart/"):
         _descend(part, depth, budget)
+        headers.charset = headers.charset or budget.charset
     return part
 
 
-def _content_type(headers: Headers, default_type: str, budget: _Budget) -> tuple[str, dict[str, str]]:
-    value = headers.first("content-type")
-    if value is None:
-        return default_type, {}
-    content_type, parameters = parse_parameters(value)
-    if _MEDIA_TYPE.fullmatch(content_type):
-        return content_type, parameters
+def _content_type(headers: Headers, budget: _Budget) -> tuple[str, dict[str, str]]:
+    """The type and its parameters, "" where none is told. Of several fields the first that is well formed."""
+    read = [parse_parameters(value) for value in headers.all("content-type")]
+    if len(read) > 1:
+        budget.note("more than one Content-Type")
+        # A multipart with its boundary is never a slip of the pen.
+        read.sort(key=lambda one: not (one[0].startswith("multipart/") and "boundary" in one[1]))
+    for content_type, parameters in read:
+        if _MEDIA_TYPE.fullmatch(content_type):
+            return content_type, parameters
+    if not read:
+        return "", {}
+    content_type, parameters = read[0]
     if content_type in ("text", "text/", "html", "plain"):
         return ("text/html" if content_type == "html" else "text/plain"), parameters
-    # RFC 2045 section 5.2: what is syntactically invalid is plain text, unless it is a file or has parts.
-    budget.note("malformed Content-Type")
-    if "boundary" in parameters:
-        return "multipart/mixed", parameters
-    return ("application/octet-stream" if "name" in parameters else "text/plain"), parameters
+    if content_type or parameters:
+        budget.note("malformed Content-Type")
+    # RFC 2045 section 5.2: what is syntactically invalid is plain text, unless it has parts or can be told.
+    return ("multipart/mixed" if "boundary" in parameters else ""), parameters
+
+
+def _tell_type(part: Part, default_type: str) -> None:
+    """A type for a part without one, or with one that says nothing, from its octets and its file name."""
+    filename = part.disposition_parameters.get("filename") or part.parameters.get("name") or ""
+    is_missing = not part.content_type
+    if is_missing:
+        part.content_type = (
+            default_type if part.headers.first("content-type") is None or not filename else _UNTOLD
+        )
+    if default_type != "text/plain":
+        return
+    content = part.content(most=_SNIFFED)
+    told = guessed_type(filename, content)
+    if told is not None and (is_missing or filename or not told.startswith("text/")):
+        part.content_type = told
+    elif is_missing and b"\x00\x00" in content and (filename or part.disposition == "attachment"):
+        part.content_type = _UNTOLD
+
+
+def _is_unlabelled_multipart(part: Part, depth: int) -> bool:
+    """Text with a boundary that really occurs, or a message whose body begins as only a multipart does."""
+    source, start, end = part.source, part.start, part.end
+    if boundary := part.parameters.get("boundary"):
+        return source.find(b"--" + boundary.encode("utf-8", "surrogateescape"), start, end) >= 0
+    if depth or part.disposition == "attachment":
+        return False
+    found = _UNLABELLED.match(source, start, end)
+    if found is None or source.find(b"\n--" + found[1], found.end(), end) < 0:
+        return False
+    part.parameters["boundary"] = found[1].decode("utf-8", "surrogateescape")
+    return True
 
 
 def _descend(part: Part, depth: int, budget: _Budget) -> None:
@@ -150,6 +210,7 @@ def _descend(part: Part, depth: int, budget: _Budget) -> None:
             budget.note(f"more than {limits.MIME_PARTS} parts")
             break
         child = _part(part.source, start, end, depth=depth + 1, default_type=default_type, budget=budget)
+        child.is_half = part.content_type == "multipart/appledouble" and len(spans) > 1
         part.children.append(child)
 
 
@@ -173,6 +234,9 @@ def _spans(part: Part, boundary: bytes, budget: _Budget) -> list[tuple[int, int]
         rest = source[position:line_end].strip()
         if rest not in (b"", b"--"):
             continue
+        if begin is None and not spans and _is_first_part(source, part.start, found, closing=rest == b"--"):
+            budget.note("multipart without its first boundary")
+            begin = part.start
         if begin is not None:
             spans.append((begin, _before_line_end(source, begin, found)))
         # Go on behind a closing delimiter: an inner multipart may have used the same boundary.
@@ -187,6 +251,13 @@ def _spans(part: Part, boundary: bytes, budget: _Budget) -> list[tuple[int, int]
     return spans
 
 
+def _is_first_part(source: bytes, start: int, found: int, *, closing: bool) -> bool:
+    """Whether what stands above the first delimiter is a part and no preamble."""
+    if closing:
+        return not source[start:found].isspace() and found > start
+    return _CONTENT_FIELD.match(source, start, found) is not None
+
+
 def _before_line_end(source: bytes, begin: int, found: int) -> int:
     """The line end before a delimiter belongs to the delimiter."""
     if found > begin and source[found - 1] == 0x0A:
@@ -194,49 +265,3 @@ def _before_line_end(source: bytes, begin: int, found: int) -> int:
     if found > begin and source[found - 1] == 0x0D:
         found -= 1
     return found
-
-
-def _decode_base64(data: bytes) -> bytes:
-    """Lenient: line noise is skipped, padding completed; encodings one behind the other are all decoded."""
-    padding = data.find(b"=")
-    if padding >= 0 and (behind := data[padding:].strip(b"= \t\r\n")):
-        rest = behind.translate(None, b"= \t\r\n")
-        if len(rest) % 4 != 1 and not rest.translate(None, _BASE64):
-            return b"".join(_base64_run(run) for run in data.split(b"=", _BASE64_RUNS))
-        data = data[: padding + 2]  # text behind the padding: a list's footer
-    return _base64_run(data)
-
-
-def _base64_run(data: bytes) -> bytes:
-    try:
-        return binascii.a2b_base64(data)
-    except binascii.Error:
-        pure = data.translate(None, _NO_BASE64)
-    if len(pure) % 4 == 1:
-        pure = pure[:-1]
-    return binascii.a2b_base64(pure + b"=" * (-len(pure) % 4))
-
-
-def _decode_uu(data: bytes) -> bytes:
-    decoded = []
-    inside = False
-    for line in data.splitlines():
-        if not inside:
-            inside = line.startswith(b"begin ")
-        elif line.strip() == b"end":
-            break
-        else:
-            try:
-                decoded.append(binascii.a2b_uu(line))
-            except binascii.Error:
-                # A broken encoder's line: as many characters as its length octet says.
-                count = (((line[0] - 32) & 63) * 4 + 5) // 3 if line else 0
-                decoded.append(_uu_line(line[:count]))
-    return b"".join(decoded) if inside else data
-
-
-def _uu_line(line: bytes) -> bytes:
-    try:
-        return binascii.a2b_uu(line)
-    except binascii.Error:
-        return b""

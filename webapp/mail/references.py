@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from webapp.mail import limits
 from webapp.mail.charset import one_line
+from webapp.mail.headers import decode_words
 
-_BRACKETED = re.compile(r"<([^<>]*)>")
+_BRACKETED = re.compile(r"<([^<>]*)(>?)")
 _BLANKS = re.compile(r"\s+")
 _COMMENT = re.compile(r"\([^()]*\)")
 _TICKET_TAG = re.compile(r"\[T-([1-9][0-9]{0,17})\]", re.IGNORECASE | re.ASCII)
@@ -20,7 +21,12 @@ def message_ids(value: str) -> tuple[str, ...]:
 
     Outside brackets only words with "@" count: In-Reply-To of old mailers is prose around an id.
     """
-    found = [_clean(inner) for inner in _BRACKETED.findall(value)]
+    if "=?" in value:
+        value = decode_words(value)  # some libraries encode what is too long for a line
+    if "&lt;" in value:
+        value = value.replace("&lt;", "<").replace("&gt;", ">")
+    # The last bracket may be missing where a gateway cut the field.
+    found = [_clean(inner) for inner, closed in _BRACKETED.findall(value) if closed or "@" in inner]
     ids = [one for one in found if one and not one.isspace()]
     if not ids:
         words = re.split(r"[\s,;<>\"]+", _COMMENT.sub(" ", value))
@@ -59,4 +65,7 @@ def strip_ticket_tag(subject: str) -> str:
 
 def _clean(text: str) -> str:
     """White space inside an id comes from folding in the wrong place."""
-    return one_line(_BLANKS.sub("", text).strip("<>,;"))[: limits.MESSAGE_ID_CHARS]
+    bare = _BLANKS.sub("", text).strip('<>,;"').removeprefix("mid:").removeprefix("MID:")
+    if bare.startswith("[") and bare.endswith("]"):
+        bare = bare[1:-1]
+    return one_line(bare)[: limits.MESSAGE_ID_CHARS]

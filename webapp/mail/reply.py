@@ -1,181 +1,265 @@
 """The part of a text that its sender wrote: quoted history and signature folded away, conservatively.
 
-First version: where it is not clear that a line begins history, the line is kept. On screen what is left
+Where it is not clear that a line begins history, the line is kept. On screen what is left
 out is folded, never deleted.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from webapp.mail import quotes_words as words
+from webapp.mail.attribution import attribution_begin, is_groupwise, is_lost_end, may_end_one
+from webapp.mail.forwarding import is_forward
+from webapp.mail.header_block import (
+    MARK_BEGINS,
+    begins_header_block,
+    history_begin,
+    is_field,
+    is_forward_mark,
+    is_original_message,
+    may_be_mark,
+)
+from webapp.mail.signature import without_tail
 
 MARKER = "-- reply above this line --"
 
-_MARKER_LINE = re.compile(r"^[>\s]*[-_=]*\s*(?:please )?reply above this line\s*[-_=]*\s*$", re.IGNORECASE)
-_SIGNATURE = re.compile(r"^-- ?$")
-_ORIGINAL_MESSAGE = re.compile(
-    r"""^[>\s*]*[-_]{2,}\s*(?:original\ (?:message|appointment)|forwarded\ message
-    |urspr(?:ü|ue)ngliche\ (?:nachricht|mail)
-    |message\ d'origine|message\ original|mensaje\ original|messaggio\ originale|mensagem\ original
-    |oorspronkelijk\ bericht|ursprungligt\ meddelande|oprindelig\ meddelelse|opprinnelig\ melding
-    |alkuper[äa]inen\ viesti|pôvodná\ správa|původní\ zpráva|wiadomość\ oryginalna|исходное\ сообщение
-    |original\ message|reply\ message|antwort)\s*[-_]{2,}[\s*]*$""",
-    re.IGNORECASE | re.VERBOSE,
-)
-# "On <date>, <name> wrote:" in the languages mail programs speak; the attribution may be wrapped.
-_WROTE = re.compile(
-    r"""(?:^|\s)(?:wrote|writes|schrieb(?:\ .{1,80})?|geschrieben|a\ écrit|escribi[óo]|escreveu|ha\ scritto
-    |schreef(?:\ .{1,80})?|skrev(?:\ .{1,80})?|kirjoitti|napisał\(?a?\)?|napsal\(?a?\)?|пишет|написал\(?а?\)?
-    |yazdı|написа|a\ scris|írta|wrote\ on\ .{1,60})\s*[:：]\s*$|(?:写道|書きました|のメール)\s*[:：]?\s*$""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_BEGINS_ATTRIBUTION = re.compile(
-    r"""^(?:(?:on|am|le|el|il|em|op|den|på|w\ dniu|dne|pada|tor|ti|ke|ma|la|pe|su|dnia|vào|в|у)\b
-    |\d{1,4}[-./年]|\d{1,2}\ |[^\s]{2,4},?\ \d)""",
-    re.IGNORECASE | re.VERBOSE,
-)
-# "Name <address> schrieb am Mo., 1. Jan. 2024 um 09:00 Uhr:", "2016-10-24 15:36 GMT+02:00 Name <address>:"
-_NAME_FIRST = re.compile(
-    r"""@[^\s<>]{1,100}>?\s{1,3}(?:wrote|schrieb|a\ écrit|escribi[óo]|escreveu|ha\ scritto|schreef|skrev
-    |kirjoitti|napisał\(?a?\)?|napsal\(?a?\)?|написал\(?а?\)?)\b.{0,80}:\s*$
-    |^\s*\d{4}-\d\d-\d\d\ .{5,100}@[^\s<>]{1,100}>:\s*$""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_HEADER_WORDS = {
-    "from": "from von de da van från fra lähettäjä od от kimden feladó remitente expéditeur mittente",
-    "sent": """sent date gesendet datum envoyé envoye enviado inviato data verzonden skickat sendt lähetetty
-               wysłano odesláno дата отправлено gönderilen fecha""",
-    "to": "to an à a para til till aan vastaanottaja do komu кому kime címzett",
-    "subject": """subject betreff objet asunto assunto oggetto onderwerp ämne emne aihe temat předmět тема
-                  konu""",
-}
-_WORD_KIND = {word: kind for kind, words in _HEADER_WORDS.items() for word in words.split()}
-_HEADER_LINE = re.compile(r"^[>\s]*\*{0,2}([^\W\d_]{1,14})\s?\*{0,2}\s?[:：]\*{0,2}\s*(.*)$")
-_RULE = re.compile(r"^[-_]{10,}$")
-_ATTRIBUTION_LINES = 3
-_ATTRIBUTION_CHARS = 400
-_SIGNATURE_LINES = 20
-_BARE_SIGNATURE_LINES = 8
+_MARKER = re.compile(r"\breply[\s>|]{1,6}above[\s>|]{1,6}this[\s>|]{1,6}line\b", re.IGNORECASE)
+_MARKER_FRAME = re.compile(r"[\s>|*_#~=.\-]*(?:please[\s>]*)?", re.IGNORECASE)
+_ANSWERS_BELOW = re.compile(words.ANSWERS_BELOW, re.IGNORECASE | re.VERBOSE)
+_QUOTED_OTHERWISE = re.compile(r"^(?:[A-Za-z]{1,3}>|\|)")
+_WORD = re.compile(r"\w+")
+_ANSWER_WORDS = 6
+_ANSWER_CHARS = 12
+_TOP_LINES = 12
+_LOOKED_AT = 50_000  # lines with a colon or a dash
+_TRIED = 300  # attributions and header blocks looked at closely, so that a hostile text costs one pass
 
 
-def reply_text(text: str) -> str:
-    """`text` without quoted history and signature; all of it where nothing would be left."""
+class _Text(NamedTuple):
+    """A text by lines: as they are, without blanks at their ends, and whether a ">" quotes them.
+
+    `last_answer` is the last line of the sender's above line `last_quoted`, -1 where there is none.
+    """
+
+    lines: list[str]
+    bare: list[str]
+    quoted: list[bool]
+    last_quoted: int
+    last_answer: int
+    has_text_behind: bool  # below line `last_quoted` is more than what programs add
+
+
+def reply_text(text: str, *, subject: str = "") -> str:
+    """`text` without quoted history and signature; all of it where nothing would be left.
+
+    A `subject` that says "Fwd:" keeps what stands below the sender's own words: it was forwarded to be read.
+    """
+    whole = _by_lines(text)
+    start = _answer_below_quote(whole)
+    if start:
+        whole = _by_lines("\n".join(whole.lines[start:]))
+    marker = _marker_line(whole, text) if not start else None
+    forwards = marker is None and is_forward(subject, text)
+    end, is_forwarded = _end_of_reply(whole, marker, forwards)
+    if is_forwarded:
+        return text.strip()
+    own = whole.lines[:end]
+    if not forwards:
+        own = _without_trailing_quotes(whole, end)
+    kept = "\n".join(without_tail(own)).strip()
+    return kept or "\n".join(own).strip() or text.strip()
+
+
+def without_signature(text: str) -> str:
+    """A text that has no history, without its signature and what a mail program added; maybe ""."""
+    return "\n".join(without_tail(text.split("\n"))).strip()
+
+
+def _by_lines(text: str) -> _Text:
     lines = text.split("\n")
-    lines = lines[_length_of_leading_quote(lines) :]
-    end = _end_of_reply(lines)
-    kept = _without_trailing_quotes(lines[:end])
-    kept = _without_signature(kept)
-    result = "\n".join(kept).strip()
-    return result if result else text.strip()
+    bare = [line.strip() for line in lines]
+    quoted = [line.startswith(">") for line in bare]
+    last = -1
+    if ">" in text:
+        for number, line in enumerate(bare):
+            if not quoted[number]:
+                continue
+            if is_groupwise(line) or (
+                number and is_lost_end(line) and bare[number - 1] and not quoted[number - 1]
+            ):
+                quoted[number] = False
+            else:
+                last = number
+    answer = last
+    while answer >= 0 and (quoted[answer] or not bare[answer]):
+        answer -= 1
+    has_text_behind = last >= 0 and any(line.strip() for line in without_tail(lines[last + 1 :]))
+    return _Text(lines, bare, quoted, last, answer, has_text_behind)
 
 
-def _length_of_leading_quote(lines: list[str]) -> int:
+def _marker_line(whole: _Text, text: str) -> int | None:
+    """The line of our own "-- reply above this line --", alone there, maybe quoted, in bold or wrapped."""
+    for found in _MARKER.finditer(text):
+        begin = text.rfind("\n", 0, found.start()) + 1
+        end = text.find("\n", found.end())
+        around = (text[begin : found.start()], text[found.end() : end if end >= 0 else len(text)])
+        if max(map(len, around)) < 40 and all(_MARKER_FRAME.fullmatch(part) for part in around):
+            return text.count("\n", 0, begin)
+    return None
+
+
+def _answer_below_quote(whole: _Text) -> int:
     """An attribution with its quote on top and only the answer below: the lines before the answer."""
-    begin = next((number for number, line in enumerate(lines) if line.strip()), None)
-    if begin is None or not (length := _attribution_length(lines, begin)):
+    if whole.last_quoted < 0 or not whole.has_text_behind:
         return 0
-    answer = begin + length
-    while answer < len(lines) and (lines[answer].startswith(">") or not lines[answer].strip()):
-        answer += 1
-    is_one_quote = any(line.startswith(">") for line in lines[begin + length : answer])
-    is_answered_once = not any(line.startswith(">") for line in lines[answer:])
-    return answer if is_one_quote and is_answered_once else 0
+    first_quoted = whole.quoted.index(True)
+    if first_quoted > _TOP_LINES or whole.last_answer > first_quoted:
+        return 0
+    last = first_quoted - 1
+    while last > 0 and not whole.bare[last]:
+        last -= 1
+    begin = attribution_begin(whole.bare, last, is_quoted_below=True) if last >= 0 else None
+    if begin is None or any(whole.bare[:begin]):
+        return 0
+    return whole.last_quoted + 1
 
 
-def _end_of_reply(lines: list[str]) -> int:
-    """The line where history begins, or the number of lines."""
-    history_from = _first_line_of_history(lines)
-    for number, line in enumerate(lines):
-        if not line or line.isspace():
+def _end_of_reply(whole: _Text, marker: int | None, forwards: bool) -> tuple[int, bool]:
+    """The line where history begins (or the number of lines), and whether it was forwarded to be read."""
+    bare, quoted = whole.bare, whole.quoted
+    has_answers = _has_text_below(whole, whole.last_quoted)
+    tried = 0
+    is_answered_below: bool | None = None
+    for number in _candidates(whole, marker):
+        line = bare[number]
+        if number == marker:
+            if not quoted[number] or not has_answers:
+                return _above_marker(whole, number), False
             continue
-        if _MARKER_LINE.match(line):
-            return number
-        if _ORIGINAL_MESSAGE.match(line) or _is_header_block(lines, number):
-            return _before_rule(lines, number)
-        length = _attribution_length(lines, number)
-        if length and number + length >= history_from:
-            return number
-    return len(lines)
+        if is_forward_mark(line):
+            return len(bare), True
+        if tried > _TRIED:
+            continue
+        tried += 1
+        is_block = is_original_message(line) or begins_header_block(bare, number)
+        begin: int | None = None
+        is_quote_below = False
+        if is_block:
+            begin = history_begin(bare, number)
+        elif may_end_one(bare, number):
+            is_quote_below = _is_quoted_below(whole, number)
+            begin = attribution_begin(bare, number, is_quoted_below=is_quote_below)
+            if begin is not None and is_quote_below and _is_answered(whole, number):
+                continue
+        if begin is None:
+            continue
+        if forwards and not (is_quote_below and _is_real_answer(bare[:begin])):
+            return len(bare), True
+        if not is_quote_below:
+            if is_answered_below is None:
+                is_answered_below = _ANSWERS_BELOW.search("\n".join(whole.lines[:begin])[:20_000]) is not None
+            if is_answered_below:
+                continue
+            begin = history_begin(bare, begin)
+        return (history_begin(bare, begin) if begin else begin), False
+    return len(bare), False
 
 
-def _first_line_of_history(lines: list[str]) -> int:
-    """From here on an attribution has only history below it.
+def _candidates(whole: _Text, marker: int | None) -> Iterator[int]:
+    """The lines that may begin history or end an attribution, found by what costs little."""
+    bare = whole.bare
+    looked_at = 0
+    for number, line in enumerate(bare):
+        if not line or (whole.quoted[number] and number != marker):
+            continue
+        if number == marker:
+            yield number
+            continue
+        has_colon = ":" in line or "：" in line
+        if not has_colon and line[0] not in MARK_BEGINS and line[-1] not in "->":
+            continue
+        looked_at += 1
+        if looked_at > _LOOKED_AT:
+            return
+        if (
+            may_be_mark(line)
+            or (has_colon and (is_field(line) or is_forward_mark(line)))
+            or may_end_one(bare, number)
+        ):
+            yield number
 
-    Answers between the quotes are the sender's words: then nothing is folded. Without a single ">"
-    (Outlook, mobile clients) everything below an attribution is history.
+
+def _above_marker(whole: _Text, number: int) -> int:
+    """Where the history begins that our marker stands in: quotes and the attribution above belong to it."""
+    while number > 0 and (whole.quoted[number - 1] or not whole.bare[number - 1]):
+        number -= 1
+    if number > 0 and (line := whole.bare[number - 1]).endswith((":", "：")):
+        begin = attribution_begin(whole.bare, number - 1, is_quoted_below=True)
+        if begin is not None:
+            return begin
+        if len(line) < 200 and any(char.isdigit() or char == "@" for char in line):
+            return number - 1
+    return number
+
+
+def _is_quoted_below(whole: _Text, number: int) -> bool:
+    for below in range(number + 1, min(number + 5, len(whole.bare))):
+        if whole.bare[below]:
+            return whole.quoted[below] or _QUOTED_OTHERWISE.match(whole.bare[below]) is not None
+    return False
+
+
+def _is_answered(whole: _Text, number: int) -> bool:
+    """Whether the sender's words stand below or between the quotes that begin below line `number`."""
+    below = next(n for n in range(number + 1, len(whole.bare)) if whole.bare[n])
+    if whole.quoted[below]:
+        return _has_text_below(whole, below)
+    mark = _QUOTED_OTHERWISE.match(whole.bare[below])
+    prefix = mark[0] if mark else ">"
+    rest = [line for line in whole.lines[below:] if not line.lstrip().startswith((prefix, ">"))]
+    return any(line.strip() for line in without_tail(rest))
+
+
+def _has_text_below(whole: _Text, number: int) -> bool:
+    """Whether anything but quotes, and what programs put below a text, stands below line `number`."""
+    return whole.has_text_behind or whole.last_answer > number
+
+
+def _is_real_answer(above: list[str]) -> bool:
+    own = " ".join(above)[:2000]
+    found = _WORD.findall(own)
+    return len(found) >= _ANSWER_WORDS or (not own.isascii() and sum(map(len, found)) >= 3 * _ANSWER_CHARS)
+
+
+def _without_trailing_quotes(whole: _Text, end: int) -> list[str]:
+    """Without the quotes at the end of the sender's lines, where they are history and not shell prompts.
+
+    History stands below an empty line, or begins with an attribution or header block of its own; what the
+    line above announces with a colon is the sender's.
     """
-    last_quote = max((number for number, line in enumerate(lines) if line.startswith(">")), default=-1)
-    if last_quote < 0:
-        return 0
-    behind = [line for line in lines[last_quote + 1 :] if line.strip()]
-    if behind and not _SIGNATURE.match(behind[0]) and not _RULE.match(behind[0].strip()):
-        return len(lines) + 1
-    for number in range(last_quote, -1, -1):
-        if lines[number].strip() and not lines[number].startswith(">"):
-            return number + 1
-    return 0
-
-
-def _attribution_length(lines: list[str], number: int) -> int:
-    """How many lines "On ... wrote:" takes from here; 0 where none begins."""
-    if lines[number].startswith(">"):
-        return 0
-    begins = _BEGINS_ATTRIBUTION.match(lines[number].strip()) is not None
-    if not begins and "@" not in lines[number]:
-        return 0
-    joined = ""
-    for length in range(1, _ATTRIBUTION_LINES + 1):
-        line = lines[number + length - 1] if number + length <= len(lines) else ""
-        if not line.strip():
-            return 0
-        joined = f"{joined} {line.strip()}"
-        if len(joined) > _ATTRIBUTION_CHARS:
-            return 0
-        if (begins or "@" in joined) and (_WROTE.search(joined) or _NAME_FIRST.search(joined)):
-            return length
-    return 0
-
-
-def _is_header_block(lines: list[str], number: int) -> bool:
-    """From/Sent/To/Subject as Outlook writes above a quoted message: three kinds of four within six lines."""
-    first = _kind(lines[number])
-    if first not in ("from", "sent"):
-        return False
-    kinds = {first}
-    for line in lines[number + 1 : number + 7]:
-        if line.strip():
-            kinds.add(_kind(line) or "")
-    kinds.discard("")
-    return len(kinds) >= 3 and "from" in kinds
-
-
-def _kind(line: str) -> str | None:
-    found = _HEADER_LINE.match(line[:200])
-    return _WORD_KIND.get(found[1].lower()) if found else None
-
-
-def _before_rule(lines: list[str], number: int) -> int:
-    """Outlook's line of underscores belongs to what it stands above."""
-    before = number
-    while before > 0 and not lines[before - 1].strip():
-        before -= 1
-    return before - 1 if before > 0 and _RULE.match(lines[before - 1].strip()) else number
-
-
-def _without_trailing_quotes(lines: list[str]) -> list[str]:
-    end = len(lines)
-    while end and (not lines[end - 1].strip() or lines[end - 1].startswith(">")):
-        end -= 1
-    return lines[:end]
-
-
-def _without_signature(lines: list[str]) -> list[str]:
-    """From the last "-- " on (RFC 3676 section 4.3), if it is short enough to be one.
-
-    A "--" that lost its blank is one only below an empty line: it may as well be drawn by hand.
-    """
-    for number in range(len(lines) - 1, max(-1, len(lines) - _SIGNATURE_LINES), -1):
-        if lines[number] == "-- ":
-            return lines[:number]
-        if lines[number] == "--" and len(lines) - number <= _BARE_SIGNATURE_LINES:
-            return lines[:number] if not number or not lines[number - 1].strip() else lines
+    lines = whole.lines[:end]
+    tailless = without_tail(lines)
+    start = len(tailless)
+    while start and (whole.quoted[start - 1] or not whole.bare[start - 1]):
+        start -= 1
+    if not any(whole.quoted[start : len(tailless)]) or start == 0:
+        return lines
+    if _is_history(whole, start, len(tailless)):
+        return lines[:start]
     return lines
+
+
+def _is_history(whole: _Text, start: int, end: int) -> bool:
+    first = next(n for n in range(start, end) if whole.quoted[n])
+    inner = [line.lstrip("> ").strip() for line in whole.bare[first : first + 8]]
+    if is_original_message(inner[0]) or begins_header_block(inner, 0):
+        return True
+    if any(
+        attribution_begin(inner, n, is_quoted_below=True) == 0 for n in range(min(3, len(inner))) if inner[n]
+    ):
+        return True
+    above = whole.bare[start - 1]
+    return first > start and not above.endswith((":", "："))

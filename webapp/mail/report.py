@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 
 from webapp.mail.charset import one_line
 from webapp.mail.headers import Headers, split_headers
@@ -11,6 +12,11 @@ from webapp.mail.mime import Part
 from webapp.mail.references import message_id
 
 _STATUS = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
+SYSTEMS = re.compile(
+    r"postmaster|daemon|mail ?delivery|delivery (?:sub)?system|mail ?system|system ?admin"
+    r"|microsoft (?:exchange|outlook)|exchange|bounce|mta\b|\bndr\b",
+    re.IGNORECASE,
+)
 _REPORT_CHARS = 64 * 1024
 _MAX_BLOCKS = 200
 _KINDS = {
@@ -46,6 +52,45 @@ def read_report(root: Part) -> Report | None:
     if not recipients:
         recipients = blocks[:1] or [Headers()]
     return _delivery(min(recipients, key=_severity), original)
+
+
+# Message classes of reports in TNEF (MS-OXOMSG section 2.2.2): what happened to the message.
+_CLASSES = {
+    ".ipnrn": ("disposition-notification", "displayed"),
+    ".ipnnrn": ("disposition-notification", "deleted"),
+    ".ndr": ("delivery-status", "failed"),
+    ".dr": ("delivery-status", "delivered"),
+}
+
+
+def read_class(message_class: str, sender: str, answered: str | None) -> Report | None:
+    """What a report says that Outlook sent as TNEF alone; `sender` is the one who got the message."""
+    message_class = message_class.strip().lower()
+    if not message_class.startswith("report."):
+        return None
+    for ending, (kind, action) in _CLASSES.items():
+        if message_class.endswith(ending):
+            recipient = sender if kind == "disposition-notification" else ""
+            return Report(kind, recipient, action, "", answered)
+    return None
+
+
+def comes_from_a_system(fields: Sequence[tuple[str, str]], named: Iterable[str], content_type: str) -> bool:
+    """Whether a message may be a bounce that is not written for programs (`bounces` looks at its text then).
+
+    `named` are the display name and the local parts of From.
+    """
+    if content_type == "multipart/report" or any(name.lower() == "x-failed-recipients" for name, _ in fields):
+        return True
+    path = next((value for name, value in fields if name.lower() == "return-path"), None)
+    if path is not None and path.replace(" ", "") == "<>":  # RFC 5321 section 4.5.5
+        return True
+    return any(SYSTEMS.search(name) for name in named)
+
+
+def returned_message_id(root: Part) -> str | None:
+    """The Message-ID in a part that holds the returned message or its header."""
+    return _original_message_id([], list(root.leaves()))
 
 
 def _blocks(part: Part) -> list[Headers]:

@@ -198,8 +198,19 @@ class Transport(Protocol):
     def check_sender(self, addr_spec: str) -> None:
         """Ask whether this account may send as `addr_spec` without sending anything (MAIL, RSET)."""
 
-    def send(self, raw: bytes, *, sender: str, recipients: Sequence[str]) -> SendResult:
-        """Submit one message with this envelope; raises only when no recipient was accepted."""
+    def send(
+        self,
+        raw: bytes,
+        *,
+        sender: str,
+        recipients: Sequence[str],
+        before_final_dot: Callable[[frozenset[str]], None] | None = None,
+    ) -> SendResult:
+        """Submit one message with this envelope; raises only when no recipient was accepted.
+
+        `before_final_dot` is called with those that were, when all but the octets that commit the message
+        have gone out (RFC 5321 section 4.1.1.4). What it raises ends the connection: nothing is sent then.
+        """
 
     def abort(self) -> None:
         """Cut the connection, from any thread: whatever waits for the server fails at once. Never raises."""

@@ -111,6 +111,18 @@ class Line:
             self.close()
             raise self._timed_out(stage)
 
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """Inside a step: its deadline starts anew after this, which is none of the server's doing.
+
+        Raises OSError, which the step turns into ConnectionFailed, where it was cut off meanwhile.
+        """
+        self._alarm.clear()
+        yield
+        if not self.healthy:
+            raise OSError("the connection was cut off")
+        self._alarm.set(self._seconds())
+
     def abort(self) -> None:
         """Shut the socket down, also from another thread: a blocked read or write returns at once.
 

@@ -288,7 +288,14 @@ class MemoryTransport:
         self._command("check_sender", Stage.FROM)
         self._check_sender(addr_spec, Stage.FROM)
 
-    def send(self, raw: bytes, *, sender: str, recipients: Sequence[str]) -> SendResult:
+    def send(
+        self,
+        raw: bytes,
+        *,
+        sender: str,
+        recipients: Sequence[str],
+        before_final_dot: Callable[[frozenset[str]], None] | None = None,
+    ) -> SendResult:
         self._command("send", Stage.SEND)
         self._check_sender(sender, Stage.SEND)
         refused = {to: words for to, words in self.outbox.refuse_recipients.items() if to in recipients}
@@ -296,6 +303,8 @@ class MemoryTransport:
         if not accepted:
             permanent = all(words.startswith("5") for words in refused.values())
             self._fail(RecipientsRefused("every recipient was refused", refused=refused, permanent=permanent))
+        if before_final_dot is not None:
+            before_final_dot(frozenset(accepted))
         self.outbox.sent.append(SentMessage(raw, sender, accepted))
         if self.outbox.lose_reply:
             lost = ConnectionFailed("the connection ended", stage=Stage.SEND)

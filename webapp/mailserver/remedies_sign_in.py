@@ -14,6 +14,11 @@ from .remedy import Findings, QuickFix, Remedy, said_by
 # or a sign-in (RFC 4954 section 6), which only the words tell apart.
 _ENCRYPT_FIRST = 538
 _SOMETHING_FIRST = 530
+_NAME_IS_NONE = "Some servers want the full address as the user name."
+_NAME_IS_ADDRESS = (  # the name is an address already
+    "Enter the password again. Some providers want an app password instead, made in the account's "
+    "security settings."
+)
 
 
 def no_passwords(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
@@ -85,7 +90,8 @@ def password_rejected(error: MailServerError, settings: ServerSettings, found: F
             "host",
         )
     provider = providers.of_host(settings.host)
-    cure = (provider.note if provider else "") or "Some servers want the full address as the user name."
+    elsewhere = _NAME_IS_ADDRESS if "@" in settings.username else _NAME_IS_NONE
+    cure = (provider.note if provider else "") or elsewhere
     if provider is providers.GOOGLE and _wants_app_password(error):
         return Remedy("Google wants an app password.", cure, "password")
     return Remedy(f"The server rejected the user name or password.{said_by(error)}", cure, "password")

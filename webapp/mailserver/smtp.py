@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -42,7 +43,14 @@ class SmtpTransport:
             self._mail(client, Envelope(addr_spec, (), b"", self.session.extensions), Stage.FROM)
             client.ask("RSET")
 
-    def send(self, raw: bytes, *, sender: str, recipients: Sequence[str]) -> SendResult:
+    def send(
+        self,
+        raw: bytes,
+        *,
+        sender: str,
+        recipients: Sequence[str],
+        before_final_dot: Callable[[frozenset[str]], None] | None = None,
+    ) -> SendResult:
         self._final_dot_sent = False
         try:
             with self.session.step(Stage.SEND) as client:
@@ -51,7 +59,7 @@ class SmtpTransport:
                 envelope = Envelope(sender, tuple(recipients), octets, self.session.extensions)
                 self._mail(client, envelope, Stage.SEND)
                 result = self._recipients(client, envelope)
-                self._data(client, octets)
+                self._data(client, octets, partial(_tell, before_final_dot, result.accepted))
                 return result
         except MailServerError as error:
             error.uncertain = self._final_dot_sent
@@ -105,13 +113,15 @@ class SmtpTransport:
             raise RecipientsRefused("every recipient was refused", refused=refused, permanent=permanent)
         return SendResult(frozenset(accepted), refused)
 
-    def _data(self, client: Client, octets: bytes) -> None:
+    def _data(self, client: Client, octets: bytes, before_final_dot: Callable[[], None]) -> None:
         """DATA. Once the final dot is on its way, only the reply tells what became of the message."""
         try:
             client.ask("DATA", hoped_for=(354,))
             client.send(_DOT.sub(b"..", octets))
             if not octets.endswith(b"\r\n"):
                 client.send(b"\r\n")
+            with self.session.line.pause():
+                before_final_dot()
             self._final_dot_sent = True
             client.send(b".\r\n")
             reply = client.getreply()
@@ -119,6 +129,11 @@ class SmtpTransport:
             client.hear(reply, (250,))
         except Reply as reply:
             raise self.session.refusal(reply, Stage.SEND, MessageRefused) from None
+
+
+def _tell(hook: Callable[[frozenset[str]], None] | None, accepted: frozenset[str]) -> None:
+    if hook is not None:
+        hook(accepted)
 
 
 def _mail_refusal(code: int, stage: Stage) -> type[MailServerError]:

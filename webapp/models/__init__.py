@@ -5,6 +5,7 @@ from webapp.models.audit import Audit, Setting
 from webapp.models.base import Base
 from webapp.models.directory import Company, User, UserAddress
 from webapp.models.inbound import ActionKind, Disposition, Inbound, InboundAction, Placement, RawMessage
+from webapp.models.invoice import Invoice, InvoiceFile, InvoiceSource
 from webapp.models.mail_server import MailServer, Row
 from webapp.models.mailbox import MailboxIdentity, MissedMessage, MissedState, PollRun
 from webapp.models.outbox import (
@@ -13,6 +14,7 @@ from webapp.models.outbox import (
     DeliveryState,
     OutgoingKind,
     OutgoingMessage,
+    SendingTrouble,
     UndeliverableAddress,
 )
 from webapp.models.sender_rule import SenderList, SenderRule
@@ -30,8 +32,9 @@ from webapp.models.ticket import (
 __all__ = [
     "Account", "ActionKind", "Attachment", "Audit", "Base", "Company", "Delivery", "DeliveryEvent",
     "DeliveryState", "Disposition", "Entry", "EntryFlag", "EntryKind", "Inbound", "InboundAction",
+    "Invoice", "InvoiceFile", "InvoiceSource",
     "LoginSession", "MailServer", "MailboxIdentity", "MissedMessage", "MissedState", "OutgoingKind",
     "OutgoingMessage", "Placement", "PollRun", "RawMessage", "Role", "Row", "SenderList", "SenderRule",
-    "Setting", "SetupCode", "Ticket", "TicketNotice", "TicketParticipant", "TicketStatus",
+    "SendingTrouble", "Setting", "SetupCode", "Ticket", "TicketNotice", "TicketParticipant", "TicketStatus",
     "UndeliverableAddress", "User", "UserAddress",
 ]  # fmt: skip

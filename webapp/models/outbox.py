@@ -40,7 +40,7 @@ class DeliveryState(enum.StrEnum):
     DEFERRED = "deferred"  # will be tried again at `next_try_at`
     FAILED = "failed"
     UNCERTAIN = "uncertain"  # the connection ended between the final dot and the answer
-    NOT_SENT = "not-sent"  # the row was off when it was written; never queued
+    NOT_SENT = "not-sent"  # the row was off, a person stopped it, or it was too late: nobody refused it
 
 
 class OutgoingMessage(Base):
@@ -49,6 +49,7 @@ class OutgoingMessage(Base):
     __tablename__ = "outgoing_message"
     __table_args__ = (
         sa.CheckConstraint("row IN ('outgoing', 'invoice')", name="row_sends"),
+        sa.Index("ix_outgoing_message_subject", "id", "subject"),  # searched without reading the messages
         # One message received causes one of each kind to each recipient, whatever crashes.
         sa.UniqueConstraint("inbound_id", "kind", "cause_key"),
     )
@@ -63,6 +64,7 @@ class OutgoingMessage(Base):
     ticket_id: Mapped[int | None] = mapped_column(sa.ForeignKey("ticket.id"), index=True)
     entry_id: Mapped[int | None] = mapped_column(sa.ForeignKey("entry.id"), index=True)
     inbound_id: Mapped[int | None] = mapped_column(sa.ForeignKey("inbound.id"))  # what caused it
+    invoice_id: Mapped[int | None] = mapped_column(sa.ForeignKey("invoice.id"), index=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     created_by: Mapped[str] = mapped_column(sa.String(320))  # an account's address, or "parser"
     compressed: Mapped[bytes] = mapped_column(sa.LargeBinary, deferred=True)  # zlib
@@ -76,15 +78,20 @@ class Delivery(Base):
     __tablename__ = "delivery"
     __table_args__ = (
         sa.UniqueConstraint("outgoing_id", "recipient_key"),
-        sa.Index("ix_delivery_due", "state", "next_try_at"),
+        sa.Index("ix_delivery_due", "row", "state", "next_try_at"),
+        sa.Index("ix_delivery_state", "state", "id"),  # the list, narrowed to a state
+        sa.Index("ix_delivery_recipient", "id", "recipient", "state"),  # the list, searched
+        sa.Index("ix_delivery_attention", "attention", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     outgoing_id: Mapped[int] = mapped_column(sa.ForeignKey("outgoing_message.id"))
+    row: Mapped[str] = mapped_column(sa.String(16))  # as the message's, to find what is due for one server
     recipient: Mapped[str] = mapped_column(sa.String(320))  # addr-spec as written
     recipient_key: Mapped[str] = mapped_column(sa.String(320), index=True)  # as compared
     state: Mapped[DeliveryState] = mapped_column(text_enum(DeliveryState), default=DeliveryState.QUEUED)
     attempts: Mapped[int] = mapped_column(default=0)
+    queued_at: Mapped[datetime] = mapped_column(UtcDateTime)  # written, or sent again by a person
     next_try_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # None: nothing is to be tried
     claimed_by: Mapped[str | None] = mapped_column(sa.String(64))  # which worker's try this is
     claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -93,6 +100,8 @@ class Delivery(Base):
     server_words: Mapped[str] = mapped_column(sa.Text, default="")  # the server's last answer
     error: Mapped[str] = mapped_column(sa.Text, default="")  # our sentence about it, with the cure
     settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the state became final
+    # Failed, uncertain, or reported as failed afterwards, and nobody has seen to it.
+    attention: Mapped[bool] = mapped_column(default=False)
 
     message: Mapped[OutgoingMessage] = relationship(back_populates="deliveries")
     events: Mapped[list[DeliveryEvent]] = relationship(order_by="DeliveryEvent.id")
@@ -110,6 +119,24 @@ class DeliveryEvent(Base):
     action: Mapped[str] = mapped_column(sa.String(40))  # failed, delayed, delivered, displayed, ...
     status: Mapped[str] = mapped_column(sa.String(20), default="")  # 5.1.1 (RFC 3463)
     words: Mapped[str] = mapped_column(sa.Text, default="")
+
+
+class SendingTrouble(Base):
+    """A row whose mail server fails, or refuses us: everything waits, and one message is tried now and then.
+
+    No row: it works, as far as is known.
+    """
+
+    __tablename__ = "sending_trouble"
+
+    row: Mapped[str] = mapped_column(sa.String(16), primary_key=True)
+    since: Mapped[datetime] = mapped_column(UtcDateTime)
+    sentence: Mapped[str] = mapped_column(sa.Text)
+    cure: Mapped[str] = mapped_column(sa.Text, default="")
+    server_words: Mapped[str] = mapped_column(sa.Text, default="")
+    failures: Mapped[int] = mapped_column(default=1)  # one after another
+    version: Mapped[int]  # of the mail server row; other settings deserve a try at once
+    next_try_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class UndeliverableAddress(Base):

@@ -27,6 +27,7 @@ class TicketNotice(enum.StrEnum):
     CLAIM = "claim"  # says it belongs to another ticket, from somebody who may not write there
     QUARANTINE = "quarantine"  # the message could not be read; raw mail attached
     TOO_LARGE = "too-large"  # only the header was taken in
+    UNVERIFIED = "unverified"  # our own mail server found that the sender's domain did not send it
 
 
 NOBODYS = sa.text("requester_id IS NULL AND requester_account_id IS NULL")
@@ -150,6 +151,7 @@ class Entry(Base):
     )  # message.Invitation
     protection: Mapped[str | None] = mapped_column(sa.String(32))  # message.PROTECTIONS
     flag: Mapped[EntryFlag | None] = mapped_column(text_enum(EntryFlag))
+    form_key: Mapped[str | None] = mapped_column(sa.String(64), unique=True, index=True)  # of the form
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)  # mail: when the server received it
 
     ticket: Mapped[Ticket] = relationship(back_populates="entries")

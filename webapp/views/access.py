@@ -47,6 +47,16 @@ def public(view: View) -> View:
     return view
 
 
+def accepts_files(octets: int) -> Callable[[View], View]:
+    """A request to this view may be so large: asked only once its sender is known to be somebody who may."""
+
+    def mark(view: View) -> View:
+        view.max_octets = octets  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
 def access_of(app: Flask, endpoint: str) -> Role | str | None:
     """The role an endpoint names, PUBLIC, or None where somebody forgot."""
     return PUBLIC if endpoint == "static" else getattr(app.view_functions[endpoint], "access", None)
@@ -108,6 +118,8 @@ def _check() -> ResponseReturnValue | None:
         return _ask_to_sign_in()
     if not person.may(access):
         abort(403, f"Only {_people(access)} can do this.")
+    if octets := getattr(current_app.view_functions[request.endpoint], "max_octets", 0):
+        request.max_content_length = octets
     return None
 
 

@@ -31,10 +31,14 @@ def read_fields(block: bytes) -> Fields:
         (name, one_line(_TURNING.sub("\ufffd", decode_words(text)))[: limits.SHOWN_FIELD_CHARS])
         for (name, text), _ in zip(headers.texts(), range(limits.SHOWN_FIELDS), strict=False)
     ]
-    as_sent = block[:body].decode("utf-8", "replace").replace("\r\n", "\n")
     return Fields(
         decoded=tuple(shown),
         left_out=len(headers.fields) - len(shown),
-        as_sent=_NOT_SHOWN.sub("\ufffd", as_sent).rstrip(),
+        as_sent=as_text(block[:body]).rstrip(),
         defects=tuple(headers.defects),
     )
+
+
+def as_text(octets: bytes) -> str:
+    """Octets of a message as they came, for people to read: nothing that turns or controls."""
+    return _NOT_SHOWN.sub("\ufffd", octets.decode("utf-8", "replace").replace("\r\n", "\n"))

@@ -14,6 +14,7 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "style-src 'self'",
         "img-src 'self' data:",
         "connect-src 'self'",
+        "frame-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
@@ -28,6 +29,8 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
 }
+# What a browser may keep; pictures have a Cache-Control of their own each.
+KEPT = frozenset({"static", "pictures.thumbnail", "pictures.signed"})
 
 
 def init_app(app: Flask, *, https: bool) -> None:
@@ -36,7 +39,7 @@ def init_app(app: Flask, *, https: bool) -> None:
             response.headers.setdefault(name, value)
         if https:
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-        if request.endpoint != "static" or response.status_code >= 400:
+        if not (request.endpoint in KEPT and response.status_code in (200, 304)):
             response.headers["Cache-Control"] = "no-store"
         if response.mimetype == "text/html":
             response.vary.add("HX-Request")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import sqlalchemy as sa
 from flask import (
     Blueprint,
     abort,
@@ -27,7 +28,7 @@ from webapp.desk.mail_form import FormErrors, values_of
 from webapp.desk.mail_servers import ChangedMeanwhile, Draft
 from webapp.inbound.background import BackgroundPoll
 from webapp.inbound.previews import PreviewJob
-from webapp.models import MailServer, Role, Row
+from webapp.models import MailServer, Role, Row, User
 from webapp.vault import VaultError
 from webapp.views import current, mail_page, mail_previews
 from webapp.views.access import requires
@@ -200,6 +201,7 @@ def _step(
 ) -> ResponseReturnValue:
     with current.instance().database.reading() as session:
         date, time = date_and_time(stored.cutoff_at, options.time_zone(session))
+        knows_nobody = session.scalar(sa.select(User.id).where(User.active).limit(1)) is None
     chosen = activation.preselected(values_of(stored))
     what: dict[str, Any] = {
         "stored": stored,
@@ -207,6 +209,7 @@ def _step(
         "off_until": OFF_UNTIL,
         "result": job.result if job else None,
         "counts": counts_sentence(job.result) if job and job.result else "",
+        "all_unknown": knows_nobody and not stored.process_unknown,
         "choices": Choice,
         "choice": request.form.get("choice", chosen.value if chosen else ""),
         "date": request.form.get("cutoff_date", date),

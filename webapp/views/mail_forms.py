@@ -107,6 +107,13 @@ class MailServerForm(DeskForm):
         """The version this form was opened with; -1, which no row ever has, for nonsense."""
         return version_number(self.version.data or "")
 
+    @property
+    def usual_port(self) -> str:
+        """What an empty port stands for; empty while the encryption is open."""
+        protocol, mode = PROTOCOLS[self.row][0], self.tls_mode.data if self.use_ssl.data else TlsMode.NONE
+        found = {str(each): str(PORTS[protocol, each]) for each in TlsMode}
+        return found.get(str(mode or ""), "")
+
     def differences(self, theirs: MailServerForm) -> list[tuple[str, str, str]]:
         """Label, our entry and theirs, for each that differs."""
         names = (*fields_of(self.row), "cutoff_date", "cutoff_time")

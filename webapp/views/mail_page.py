@@ -103,7 +103,8 @@ def show_form(
 ) -> ResponseReturnValue:
     """The row with its form: alone for htmx, else on the page with the other rows.
 
-    `what` is what stands in and below it: a test, a search, a question, the other version.
+    `what` is what stands in and below it: a test, a search, a question, the other version; and what was
+    `refused` where entries are marked.
     """
     with current.instance().database.reading() as session:
         zone = options.time_zone(session)
@@ -121,6 +122,7 @@ def show_form(
         "search": None,
         "conflict": None,
         "question": None,
+        "refused": "Not saved",
     } | what
     if not is_partial():
         return show_rows(status, open_row=form.row, **shown)

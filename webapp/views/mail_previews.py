@@ -35,7 +35,7 @@ def start() -> ResponseReturnValue:
             wanted = mail_page.draft_of(session, form, stored, active=False)
     except FormErrors as refused:
         form.show_errors(refused.errors)
-        return show_form(form, stored, status=422, retarget=True)
+        return show_form(form, stored, status=422, retarget=True, refused="Not looked at")
     return _begin(wanted, form)
 
 
@@ -102,8 +102,14 @@ def _shown(job: PreviewJob) -> dict[str, Any]:
         "result": result,
         "verdicts": [(row, verdict_of(row)) for row in result.rows] if result else [],
         "counts": counts_sentence(result) if result else "",
+        "is_active": _is_active() if result and not result.unread else False,
         "kept": job.job_id if mail_page.kept().find(job.job_id) else None,
     }
+
+
+def _is_active() -> bool:
+    stored = mail_page.load(Row.INCOMING)
+    return stored is not None and stored.active
 
 
 def _refused(sentence: str) -> ResponseReturnValue:

@@ -91,7 +91,7 @@ def save(row: Row) -> ResponseReturnValue:
     except ChangedMeanwhile as changed:
         return _conflict(form, changed.stored)
     if asks_first:
-        return mail_activation.begin(f"Incoming email settings saved. {mail_activation.OFF_UNTIL}")
+        return mail_activation.begin("Incoming email settings saved.")
     return show_row(row, _saved_sentence(before, stored))
 
 
@@ -185,7 +185,7 @@ def _saved_sentence(before: MailServer | None, stored: MailServer) -> str:
     row = Row(stored.row)
     parts = [f"{LABELS[row]} saved."]
     if before is not None and before.active and not stored.active:
-        parts.append(OFF_SENTENCES[row])
+        parts.append(f"Not active. {OFF_SENTENCES[row]}")
     elif stored.last_test_passed is None:
         parts.append("Not tested yet.")
     elif not stored.last_test_passed:

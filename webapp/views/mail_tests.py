@@ -44,7 +44,7 @@ def start(row: Row) -> ResponseReturnValue:
         send_to = _recipient(form) if "send" in entries else None
     except FormErrors as refused:
         form.show_errors(refused.errors)
-        return show_form(form, stored, status=422, retarget=True)
+        return show_form(form, stored, status=422, retarget=True, refused="Not tested")
     try:
         test = _start(row, wanted, stored, send_to)
     except TooManyJobs as refused:
@@ -142,7 +142,7 @@ def _start(row: Row, wanted: Draft, stored: MailServer | None, send_to: str | No
 def _recipient(form: MailServerForm) -> str:
     """Raises FormErrors."""
     try:
-        return read_addr_spec(form.send_to.data or "")
+        return read_addr_spec((form.send_to.data or "").strip())
     except ValueError:
         raise FormErrors({"send_to": "Enter one email address, for example anna@example.com."}) from None
 

@@ -67,8 +67,11 @@ def foreseen_sentence(foreseen: Foreseen) -> str:
 
 def _reason(row: PreviewRow) -> str:
     if row.disposition in _REASONED:
-        words = RULE_WORDS.get(row.rule, row.rule)
-        return f"{words[:1].lower()}{words[1:]}" + (f" ({row.saw})" if row.saw else "")
+        words, _, field = RULE_WORDS.get(row.rule, row.rule).partition(": ")
+        if field and not row.saw.startswith(field):
+            words = f"{words}: {field}"
+        saw = "" if row.rule == "unknown-sender" else row.saw  # who that is stands beside it
+        return f"{words[:1].lower()}{words[1:]}" + (f" ({saw})" if saw else "")
     if row.disposition is Disposition.CLAIM:
         return "names another ticket, where the sender may not write"
     if row.disposition is Disposition.TICKET and row.rule == "thread":

@@ -15,8 +15,10 @@ from flask import Flask, g, request, url_for
 
 from webapp.desk import options
 from webapp.inbound.liveness import patience
+from webapp.models import SendingTrouble
+from webapp.outbound.outbox import count_attention
 from webapp.views import current
-from webapp.views.queries import mail_state
+from webapp.views.queries import mail_state, outbox
 from webapp.views.queries.mail_state import MailState
 
 VERSION = version("servicedesk-mail")
@@ -30,6 +32,8 @@ class Shell:
     zone: ZoneInfo
     mail: MailState
     version: str
+    sending: tuple[SendingTrouble, ...]  # rows whose mail server fails
+    outbox_attention: int  # deliveries a person should look at, up to outbox.MOST_COUNTED
     insecure: bool  # signed in over plain http that leaves this machine
 
     @property
@@ -45,6 +49,7 @@ class NavItem:
     icon: str
     address: str
     is_here: bool
+    count: int = 0  # of what needs attention there
 
 
 def init_app(app: Flask) -> None:
@@ -64,28 +69,44 @@ def desk_zone() -> ZoneInfo:
 def nav() -> list[NavItem]:
     """The areas that work, in the order of a day."""
     return [
-        NavItem(label, icon, url_for(endpoint), _area() == endpoint.partition(".")[0])
+        NavItem(label, icon, url_for(endpoint), _area() == endpoint.partition(".")[0], _attention(endpoint))
         for label, icon, endpoint in (
             ("Tickets", "ticket", "tickets.index"),
             ("Users & companies", "users", "people.index"),
+            ("Invoices", "file", "invoices.index"),
             ("Email log", "inbox", "email_log.index"),
+            ("Outbox", "mail", "outbox.index"),
             *_administrators_areas(),
         )
     ]
 
 
+def _attention(endpoint: str) -> int:
+    return shell().outbox_attention if endpoint == "outbox.index" else 0
+
+
 def _area() -> str | None:
     """The area this page belongs to; some are of more than one blueprint."""
     blueprint = request.blueprint or ""
-    if blueprint.startswith("mail_"):
-        return "mail_settings"
     others = {
         "companies": "people",
         "people_import": "people",
         "people_link": "people",
         "email_log_actions": "email_log",
+        "outbox_actions": "outbox",
+        "invoice_forms": "invoices",
+        "invoice_settings": "mail_settings",
+        "attached_mail": "tickets",
+        "mail_body": "tickets",
         "ignored_mail": "mail_settings",
+        "sender_lists": "mail_settings",
+        "incoming_rules": "mail_settings",
+        "reply_settings": "mail_settings",
+        "notification_settings": "mail_settings",
+        "threads": "tickets",
     }
+    if blueprint not in others and blueprint.startswith("mail_"):
+        return "mail_settings"
     return others.get(blueprint, blueprint)
 
 
@@ -107,6 +128,8 @@ def _load() -> Shell:
                 up_since=instance.uptime.since,
             ),
             version=VERSION,
+            sending=outbox.failing(session),
+            outbox_attention=count_attention(session),
             insecure=_is_insecure(),
         )
 

@@ -12,20 +12,22 @@ from flask import Blueprint, abort, flash, make_response, redirect, render_templ
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from webapp.desk import ticket_work
+from webapp.desk import notifications, ticket_work
 from webapp.desk.ticket_work import ChangedMeanwhile, WorkRefused
-from webapp.inbound.attachments import read_attachment
 from webapp.inbound.parser_process import ParserDied
-from webapp.models import Account, Role, Ticket, TicketStatus, User
+from webapp.models import Account, EntryKind, Role, Ticket, TicketStatus, User
 from webapp.views import current
 from webapp.views.access import requires
 from webapp.views.downloads import download
 from webapp.views.live import live_part
+from webapp.views.mail_files import Path
+from webapp.views.mail_shown import ShownMail, View, entry_mail, wanted_view
 from webapp.views.paging import filter_text, page_number
 from webapp.views.partials import is_partial, toast
+from webapp.views.pictures import ATTACHMENT, INSIDE, reader
 from webapp.views.queries import tickets as queries
 from webapp.views.queries.email_log import user_by_address
-from webapp.views.queries.tickets import Assignee, TicketFilter
+from webapp.views.queries.tickets import Assignee, Contribution, TicketFilter
 from webapp.views.words import STATUS_WORDS
 
 blueprint = Blueprint("tickets", __name__)
@@ -62,26 +64,30 @@ def show(number: int) -> ResponseReturnValue:
 @requires(Role.TECHNICIAN)
 def set_status(number: int) -> ResponseReturnValue:
     wanted, seen = (_status(request.form.get(name, "")) or abort(400) for name in ("status", "seen"))
-    return _change_fact(
-        number,
-        "status",
-        lambda session, ticket, actor: ticket_work.set_status(
-            session, ticket, wanted, seen=seen, now=current.now(), actor=actor
-        ),
-    )
+
+    def change(session: Session, ticket: Ticket, actor: Account) -> str:
+        now = current.now()
+        sentence = ticket_work.set_status(session, ticket, wanted, seen=seen, now=now, actor=actor)
+        if sentence and wanted is TicketStatus.CLOSED:
+            notifications.tell_closed(session, current.instance(), ticket, actor=actor, now=now)
+        return sentence
+
+    return _change_fact(number, "status", change)
 
 
 @blueprint.post(f"/tickets/<{ID}:number>/assignee")
 @requires(Role.TECHNICIAN)
 def set_assignee(number: int) -> ResponseReturnValue:
     wanted, seen = _account_id("assignee"), _account_id("seen")
-    return _change_fact(
-        number,
-        "assignee",
-        lambda session, ticket, actor: ticket_work.set_assignee(
-            session, ticket, wanted, seen=seen, now=current.now(), actor=actor
-        ),
-    )
+
+    def change(session: Session, ticket: Ticket, actor: Account) -> str:
+        now = current.now()
+        sentence = ticket_work.set_assignee(session, ticket, wanted, seen=seen, now=now, actor=actor)
+        if sentence:
+            notifications.tell_assigned(session, current.instance(), ticket, actor=actor, now=now)
+        return sentence
+
+    return _change_fact(number, "assignee", change)
 
 
 @blueprint.post(f"/tickets/<{ID}:number>/notes")
@@ -100,20 +106,21 @@ def add_note(number: int) -> ResponseReturnValue:
     return _after_note(number, sentence)
 
 
-@blueprint.get(f"/tickets/<{ID}:number>/attachments/<{ID}:attachment_id>")
+@blueprint.get(ATTACHMENT)
+@blueprint.get(INSIDE)
 @requires(Role.VIEWER)
-def attachment(number: int, attachment_id: int) -> ResponseReturnValue:
+def attachment(number: int, attachment_id: int, path: Path = ()) -> ResponseReturnValue:
+    """A file to download; with a path one out of an attached mail."""
     with current.instance().database.reading() as session:
-        if not queries.has_attachment(session, number, attachment_id):
+        if queries.attachment_of(session, number, attachment_id) is None:
             abort(404, "There is no such attachment.")
     try:
-        found = read_attachment(current.instance(), attachment_id)
+        file = reader().file(attachment_id, path)
     except ParserDied:
         abort(404, "This attachment could not be taken out of its message. The original message is kept.")
-    if found is None:
-        abort(404, "The message of this attachment is no longer kept.")
-    filename, content_type, content = found
-    return download(content, filename=filename, content_type=content_type)
+    except LookupError:
+        abort(404, "The message of this attachment is no longer kept, or it has no such file.")
+    return download(file.content, filename=file.filename, content_type=file.content_type)
 
 
 def _change_fact(number: int, name: str, change: Change) -> ResponseReturnValue:
@@ -156,12 +163,24 @@ def _work(number: int, change: Change) -> str:
         return change(session, ticket, session.get_one(Account, person.account_id))
 
 
+def ticket_page(number: int) -> str:
+    """The whole page, for what another module answers with it."""
+    return _render("tickets/show.html", number)
+
+
+def facts_part(number: int) -> str:
+    """The facts of a ticket, to be put in their place beside what htmx asked for."""
+    return _render("tickets/_facts.html", number, oob=True)
+
+
 def _answer(part: str, number: int, status: int, **what: Any) -> ResponseReturnValue:
     """What could not be done: the part with its sentence for htmx, else the page with it."""
     return _render(part if is_partial() else "tickets/show.html", number, **what), status
 
 
-def _render(template: str, number: int, *, focus: str = "", problem: str = "", note: str = "") -> str:
+def _render(
+    template: str, number: int, *, focus: str = "", problem: str = "", note: str = "", oob: bool = False
+) -> str:
     person = current.person()
     works = person is not None and person.works_on_tickets
     with current.instance().database.reading() as session:
@@ -169,7 +188,10 @@ def _render(template: str, number: int, *, focus: str = "", problem: str = "", n
         return render_template(
             template,
             ticket=ticket,
-            page=queries.entries_page(session, ticket, page_number()),
+            page=queries.entries_page(
+                session, ticket, page_number(), with_html=wanted_view() is View.FORMATTED
+            ),
+            mail_of=_mail_of,
             last_page=queries.last_entries_page(session, ticket),
             links=queries.links_to(session, ticket),
             works=works,
@@ -179,7 +201,15 @@ def _render(template: str, number: int, *, focus: str = "", problem: str = "", n
             focus=focus,
             problem=problem,
             note=note,
+            oob=oob,
         )
+
+
+def _mail_of(contribution: Contribution) -> ShownMail | None:
+    """The message of an entry that was received, None of any other."""
+    if contribution.entry.kind is not EntryKind.MAIL:
+        return None
+    return entry_mail(contribution.entry, has_formatted=contribution.has_html, defects=contribution.defects)
 
 
 def _sender(session: Session, ticket: Ticket) -> User | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from webapp.models import ActionKind, Disposition, Inbound, Placement, TicketStatus
+from webapp.models import ActionKind, DeliveryState, Disposition, Inbound, Placement, TicketStatus
 
 STATUS_WORDS = {
     TicketStatus.OPEN: ("Open", "circle-dot"),
@@ -21,6 +21,16 @@ OUTCOME_WORDS = {
     Disposition.REPORT: ("Delivery report", "mail", "quiet"),
     Disposition.DUPLICATE: ("Skipped", "copy-check", "quiet"),
     Disposition.QUARANTINED: ("Failed", "file-warning", "bad"),
+}
+# What became of a message we sent, for one recipient: word, tone, icon.
+DELIVERY_WORDS = {
+    DeliveryState.QUEUED: ("Waiting", "quiet", "clock"),
+    DeliveryState.SENDING: ("Sending", "quiet", "loader-circle"),
+    DeliveryState.SENT: ("Sent", "good", "circle-check"),
+    DeliveryState.DEFERRED: ("Waiting", "doubt", "clock"),
+    DeliveryState.FAILED: ("Failed", "bad", "circle-x"),
+    DeliveryState.UNCERTAIN: ("Uncertain", "doubt", "mail-question"),
+    DeliveryState.NOT_SENT: ("Not sent", "quiet", "circle-slash"),
 }
 # The filter's words, where they need to be longer than the outcome's.
 OUTCOME_CHOICES = {
@@ -74,7 +84,7 @@ _IGNORED_BECAUSE = {
     "auto-submitted": "automatic message ({saw})",
     "auto-response-suppress": "automatic message ({saw})",
     "other-automated": "automatic message ({saw})",
-    "blocked-sender": "blocked sender",
+    "blocked-sender": "blocked sender ({saw})",
     "unknown-sender": "unknown sender",
 }
 
@@ -92,6 +102,7 @@ class Outcome:
 def init_app(app: Flask) -> None:
     app.jinja_env.globals |= {
         "action_words": ACTION_WORDS,
+        "delivery_words": DELIVERY_WORDS,
         "outcome_of": outcome_of,
         "placement_of": placement_of,
         "rule_words": rule_words,
@@ -135,6 +146,8 @@ def _reason(inbound: Inbound) -> str:
             return "message could not be read; saved for inspection"
         case Disposition.CLAIM:
             return "names another ticket, where the sender may not write"
+        case Disposition.TICKET if inbound.rule == "spoofed-sender":
+            return "sender is not verified"
         case Disposition.TICKET if inbound.rule == "thread":
             return "follow-up of a closed ticket"
         case Disposition.TICKET if any(defect.startswith("too large") for defect in inbound.defects):

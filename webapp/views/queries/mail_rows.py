@@ -23,9 +23,9 @@ LABELS = {
 }
 SECURITY = {"implicit": "SSL/TLS", "starttls": "STARTTLS"}
 OFF_SENTENCES = {
-    Row.OUTGOING: "Not active. Nothing is sent to customers by email.",
-    Row.INVOICE: "Not active. Invoices are not sent by email.",
-    Row.INCOMING: "Not active. Mail in the inbox is left alone.",
+    Row.OUTGOING: "Nothing is sent to customers by email.",
+    Row.INVOICE: "Invoices are not sent by email.",
+    Row.INCOMING: "Mail in the inbox is left alone.",
 }
 TODAY_WORDS = {
     Disposition.TICKET: ("new ticket", "new tickets"),

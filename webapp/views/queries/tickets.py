@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload, selectinload, undefer
 
-from webapp.models import Attachment, Company, Entry, Ticket, TicketStatus, User
+from webapp.models import Attachment, Company, Entry, Inbound, Ticket, TicketNotice, TicketStatus, User
 from webapp.views.paging import PAGE_SIZE, Page, make_page, offset
 
 ENTRIES_PER_PAGE = PAGE_SIZE
@@ -31,6 +31,17 @@ class Link:
 
     number: int
     says_so: bool  # only its sender says that it belongs there
+    joined: bool = False  # a person agreed: its messages are there
+    refused: bool = False  # a person said that it does not belong there
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """An entry with what a page asks about its message."""
+
+    entry: Entry
+    has_html: bool
+    defects: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +94,44 @@ def load(session: Session, number: int) -> Ticket | None:
 
 def links_to(session: Session, ticket: Ticket) -> list[Link]:
     """Tickets that follow this one up, or say they belong to it; the newest, oldest of them first."""
+    names_it = sa.or_(
+        Ticket.follow_up_of_id == ticket.id,
+        Ticket.claimed_ticket_id == ticket.id,
+        Ticket.merged_into_id == ticket.id,
+    )
     found = session.execute(
-        sa.select(Ticket.id, Ticket.claimed_ticket_id == ticket.id)
-        .where(sa.or_(Ticket.follow_up_of_id == ticket.id, Ticket.claimed_ticket_id == ticket.id))
+        sa.select(Ticket.id, Ticket.claimed_ticket_id, Ticket.merged_into_id, Ticket.notice)
+        .where(names_it)
         .order_by(Ticket.id.desc())
         .limit(MAX_LINKS)
     ).all()
-    return [Link(number, bool(says_so)) for number, says_so in reversed(found)]
+    return [
+        Link(
+            row.id,
+            says_so=row.claimed_ticket_id == ticket.id,
+            joined=row.merged_into_id is not None,
+            refused=row.claimed_ticket_id == ticket.id and row.notice is not TicketNotice.CLAIM,
+        )
+        for row in reversed(found)
+    ]
 
 
-def entries_page(session: Session, ticket: Ticket, number: int) -> Page[Entry]:
-    """The conversation, oldest first."""
-    found = session.scalars(
-        sa.select(Entry)
-        .where(Entry.ticket_id == ticket.id)
-        .order_by(Entry.id)
-        .limit(PAGE_SIZE + 1)
-        .offset(offset(number))
-        .options(selectinload(Entry.attachments), joinedload(Entry.account))
-    ).all()
-    return make_page(found, number)
+def entries_page(
+    session: Session, ticket: Ticket, number: int, *, with_html: bool = False
+) -> Page[Contribution]:
+    """The conversation, oldest first. The HTML is large: only where it shows it is read with the rest."""
+    query = _contributions().where(Entry.ticket_id == ticket.id).order_by(Entry.id)
+    if with_html:
+        query = query.options(undefer(Entry.body_html))
+    found = session.execute(query.limit(PAGE_SIZE + 1).offset(offset(number))).all()
+    return make_page([_contribution(row) for row in found], number)
+
+
+def entry_of(session: Session, ticket_id: int, entry_id: int) -> Contribution | None:
+    """One entry, if it is one of that ticket's, with its HTML."""
+    query = _contributions().where(Entry.id == entry_id, Entry.ticket_id == ticket_id)
+    row = session.execute(query.options(undefer(Entry.body_html))).first()
+    return None if row is None else _contribution(row)
 
 
 def last_entries_page(session: Session, ticket: Ticket) -> int:
@@ -110,17 +139,26 @@ def last_entries_page(session: Session, ticket: Ticket) -> int:
     return max(1, -(-(total or 0) // PAGE_SIZE))
 
 
-def has_attachment(session: Session, ticket_id: int, attachment_id: int) -> bool:
-    """Whether that attachment is one of that ticket's."""
-    return bool(
-        session.scalar(
-            sa.select(
-                sa.exists()
-                .where(Attachment.id == attachment_id)
-                .where(Attachment.entry_id == Entry.id, Entry.ticket_id == ticket_id)
-            )
-        )
+def attachment_of(session: Session, ticket_id: int, attachment_id: int) -> Attachment | None:
+    """That attachment, if it is one of that ticket's."""
+    return session.scalar(
+        sa.select(Attachment)
+        .join(Entry, Entry.id == Attachment.entry_id)
+        .where(Attachment.id == attachment_id, Entry.ticket_id == ticket_id)
     )
+
+
+def _contributions() -> sa.Select[Entry, bool, list[str]]:
+    return (
+        sa.select(Entry, Entry.body_html.is_not(None), Inbound.defects)
+        .outerjoin(Inbound, Inbound.id == Entry.inbound_id)
+        .options(selectinload(Entry.attachments), joinedload(Entry.account))
+    )
+
+
+def _contribution(row: sa.Row[Entry, bool, list[str]]) -> Contribution:
+    entry, has_html, defects = row
+    return Contribution(entry, bool(has_html), tuple(defects or ()))
 
 
 def _conditions(wanted: TicketFilter) -> list[sa.ColumnElement[bool]]:
