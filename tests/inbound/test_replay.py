@@ -52,7 +52,7 @@ def test_then_and_now_side_by_side(taken: Desk) -> None:
     assert differences["body_text"] == ("Our pr", "Our printer is offline.")
     assert differences["attachments"] == (
         "unnamed (application/octet-stream, 6 bytes)",
-        "plan.pdf (application/octet-stream, 6 bytes)\nlist.txt (application/octet-stream, 6 bytes)",
+        "plan.pdf (application/octet-stream, 6 bytes)\nlist.txt (text/plain, 6 bytes)",
     )
     assert set(differences) == {"subject", "from_name", "body_text", "reply_text", "attachments"}
 
