@@ -13,10 +13,10 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from webapp.desk.sending import make_deliverer
+from webapp.inbound.alerts import Alerts
 from webapp.inbound.lease import LeaseBusy
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.poll import NotPolled, VaultError, poll
-from webapp.inbound.teller import Teller
 from webapp.inbound.watch import Watcher
 from webapp.outbound import wake
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 TELL_SECONDS = 60
 DELIVER_SECONDS = 15  # what this process writes leaves at once; this is for what others wrote
 CLOCK_SECONDS, CLOCK_STEP = 5.0, 2.0
+PULSE_SECONDS, PULSELESS_SECONDS = 10, 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ class Scheduler:
     def __init__(self, instance: Instance) -> None:
         self._instance = instance
         self._parser = ParserProcess()
-        self._teller = Teller(instance)
+        self._alerts = Alerts(instance)
         self._watcher = Watcher(instance, self.wake)
         self._deliverer = make_deliverer(instance)
         self._deaf: Callable[[], None] | None = None  # ends listening for mail that was written
@@ -54,7 +55,14 @@ class Scheduler:
         self._add("poll-incoming", self._poll_incoming, instance.settings.poll_interval)
         self._add("tell-administrators", self._tell, TELL_SECONDS)
         self._add("deliver-outbox", self._deliver, DELIVER_SECONDS)
+        self._add("pulse", self._beat, PULSE_SECONDS)
+        self._pulse = time.monotonic()
         self._clock = ClockGuard(self._clock_moved)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether jobs still run when they are due; one that takes long does not keep the others waiting."""
+        return time.monotonic() - self._pulse < PULSELESS_SECONDS
 
     def start(self) -> None:
         self._jobs.start()
@@ -79,7 +87,6 @@ class Scheduler:
             self._deaf()
         self._clock.stop()
         self._deliverer.stop()
-        self._teller.stop()
         self._watcher.stop()
         self._jobs.shutdown(wait=True)
         self._parser.close()
@@ -125,9 +132,12 @@ class Scheduler:
             finally:
                 self._delivery.release()
 
+    def _beat(self) -> None:
+        self._pulse = time.monotonic()
+
     def _tell(self) -> None:
         self._clock.look()  # a job that is due after a sleep may be quicker than the guard's own look
-        self._teller.look(datetime.now(UTC))
+        self._alerts.look(datetime.now(UTC))
 
 
 class ClockGuard:

@@ -10,7 +10,7 @@ left_out=""
 need() { # need PROGRAM MARK PACKAGE...
     program=$1 mark=$2
     shift 2
-    PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null 2>&1 && return
+    PATH="$PATH:/usr/sbin:/sbin:$(echo /usr/lib/postgresql/*/bin | tr ' ' ':')" command -v "$program" >/dev/null 2>&1 && return
     missing="$missing $*"
     left_out="${left_out:+$left_out and }not $mark"
 }
@@ -18,7 +18,9 @@ look() {
     missing="" left_out=""
     need dovecot dovecot dovecot-imapd dovecot-lmtpd
     need chromium browser chromium
+    need npm identity_provider nodejs npm
     need strace strace strace
+    need initdb postgres postgresql
 }
 
 look

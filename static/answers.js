@@ -38,7 +38,7 @@ document.addEventListener("change", (event) => {
   const octets = [...event.target.files].reduce((sum, file) => sum + file.size, 0);
   const megabytes = (octets / 1e6).toFixed(octets < 1e6 ? 2 : 1);
   const empty = [...event.target.files].find((file) => file.size === 0);
-  const problem = octets > most ? `The files have ${megabytes} MB in all; at most ${most / 1e6} MB can be sent. Leave something out.`
+  const problem = octets > most ? `The files have ${megabytes} MB in all; at most ${Math.floor(most / 1e4) / 100} MB can be sent. Leave something out.`
     : empty ? `The file ${empty.name} is empty. Leave it out.` : "";
   event.target.setCustomValidity(problem);
   const told = event.target.closest(".field").querySelector("[data-files-total]");

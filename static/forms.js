@@ -46,11 +46,17 @@ document.addEventListener("keydown", (event) => {
 });
 
 // Port and encryption follow each other while the other one is untouched (`mode_left`: see mail_forms.py).
+const isClassic = (form) => !["exchange", "office365"].includes(form.elements.protocol?.value);
 const portsOf = (form) => form.querySelector("[data-ports]")?.dataset.ports.split(" ") ?? [];
 const modesOf = (form) => [...form.querySelectorAll("[data-ports]")]; // in the order of their ports
 document.addEventListener("change", (event) => {
   const { target } = event, form = target.form, port = form?.elements.port;
   if (!port || !form.elements.tls_mode) return;
+  if (target.name === "protocol") { // another one's usual port
+    if (["443", form.elements.use_ssl.dataset.portOff, ...portsOf(form), "465", "587"].includes(port.value)) port.value = "";
+    form.elements.protocol_shown.value = target.value;
+  }
+  if (!isClassic(form)) return;
   const ssl = form.elements.use_ssl, off = ssl.dataset.portOff, modes = modesOf(form), ports = portsOf(form);
   const left = form.elements.mode_left;
   if (target.name === "tls_mode") left.value = "";
@@ -68,7 +74,7 @@ document.addEventListener("change", (event) => {
 // An empty port shows which one will be taken.
 function showUsualPort(form) {
   const { port, use_ssl: ssl } = form.elements, mode = modesOf(form).findIndex((radio) => radio.checked);
-  port.placeholder = ssl.checked ? portsOf(form)[mode] ?? "" : ssl.dataset.portOff;
+  port.placeholder = !isClassic(form) ? "443" : ssl.checked ? portsOf(form)[mode] ?? "" : ssl.dataset.portOff;
 }
 document.addEventListener("change", ({ target: { form } }) => { if (form?.querySelector("[data-ports]")) showUsualPort(form); });
 

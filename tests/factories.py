@@ -42,7 +42,7 @@ def set_row(
 ) -> None:
     """Save a mail server row the way people do."""
     with instance.database.writing() as session:
-        wanted = mail_servers.draft(session, instance.vault, row, changes, password)
+        wanted = mail_servers.draft(session, instance, row, changes, password)
         mail_servers.save(session, instance.vault, wanted, now=NOW, actor="test")
 
 

@@ -73,6 +73,7 @@ def names(database: Database) -> list[str]:
     ("pragma", "value"),
     [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 30_000)],
 )
+@pytest.mark.sqlite
 def test_the_pragmas_hold_in_every_session(database: Database, way: str, pragma: str, value: Any) -> None:
     with getattr(database, way)() as session:
         assert session.scalar(sa.text(f"PRAGMA {pragma}")) == value
@@ -83,6 +84,7 @@ def test_a_foreign_key_is_enforced(database: Database) -> None:
         session.execute(sa.text("INSERT INTO user_address VALUES (1, 99, 0, 'a@b', 'a@b')"))
 
 
+@pytest.mark.sqlite
 def test_the_file_is_its_owners_alone(tmp_path: Path, database: Database) -> None:
     with database.writing() as session:
         session.add(company("Acme"))
@@ -239,6 +241,7 @@ def test_a_database_of_another_version_is_refused(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.sqlite
 def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     (tmp_path / "servicedesk.db").write_bytes(b"not a database at all " * 100)
     with pytest.raises(DatabaseError) as caught:
@@ -248,6 +251,7 @@ def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.sqlite
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError) as caught:
         make_instance(tmp_path, database_url=f"sqlite:///{tmp_path}/missing/desk.db")
@@ -255,6 +259,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     assert str(caught.value) == f"The database {where} cannot be used: No such file or directory."
 
 
+@pytest.mark.sqlite
 def test_a_folder_in_the_files_place_is_named(tmp_path: Path) -> None:
     (tmp_path / "servicedesk.db").mkdir()
     with pytest.raises(DatabaseError, match="unable to open database file"):
@@ -262,6 +267,7 @@ def test_a_folder_in_the_files_place_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="gives the file to somebody else, which only root may")
+@pytest.mark.sqlite
 def test_a_file_that_may_not_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "servicedesk.db").touch(0o644)
     (tmp_path / "upgrade.lock").touch(0o666)

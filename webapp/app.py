@@ -16,7 +16,19 @@ from webapp import views
 from webapp.config import CHECKOUT, Settings, allowed_hosts
 from webapp.instance import open_instance
 from webapp.vault import load_session_key
-from webapp.views import access, charts, errors, filters, headers, live, paging, shell, words
+from webapp.views import (
+    access,
+    charts,
+    errors,
+    filters,
+    headers,
+    live,
+    metrics,
+    paging,
+    request_log,
+    shell,
+    words,
+)
 from webapp.views.throttle import Throttle
 
 MAX_REQUEST_BYTES = 2_000_000
@@ -42,6 +54,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     _prepare_templates(app)
     if hops := instance.settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    request_log.init_app(app)
+    metrics.init_app(app)
     headers.init_app(app, https=instance.settings.served_over_https)
     access.init_app(app)  # before CSRF: a sign-in that ended says so, whatever else is wrong
     CSRFProtect(app)

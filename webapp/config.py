@@ -42,7 +42,14 @@ class Settings:
     session_hours: int = 12
     max_message_mb: int = 50
     log_level: str = "INFO"
+    log_format: str = "text"
     threads: int = 8
+    metrics_token: str = field(default="", repr=False)
+    ms_client_id: str = ""
+    ms_client_secret: str = field(default="", repr=False)
+    ms_authority: str = "https://login.microsoftonline.com/organizations"
+    ms_graph_base: str = "https://graph.microsoft.com/v1.0"
+    ms_stand_ins: bool = False
 
     @property
     def is_sqlite(self) -> bool:
@@ -83,6 +90,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
         if option.field in told:
             text, source = told[option.field]
             values[option.field] = _read_value(option, text, source)
+    _check_microsoft(values)
     values["database_url"] = values.get("database_url") or f"sqlite:///{instance / 'servicedesk.db'}"
     return Settings(instance=instance, **values)
 
@@ -92,6 +100,16 @@ def allowed_hosts(settings: Settings) -> tuple[str, ...]:
     public = urlsplit(settings.public_url).hostname or ""
     public = f"[{public}]" if ":" in public else public
     return ("localhost", "127.0.0.1", "[::1]", *((public,) if public else ()), *settings.trusted_hosts)
+
+
+def _check_microsoft(values: Mapping[str, Any]) -> None:
+    """A token is sent to these hosts, and mail with it: none but Microsoft's, except in a test."""
+    for name, hosts in (("ms_authority", MICROSOFT_LOGIN_HOSTS), ("ms_graph_base", MICROSOFT_GRAPH_HOSTS)):
+        host = urlsplit(values.get(name, "")).hostname
+        if host and host not in hosts and not values.get("ms_stand_ins"):
+            raise ConfigError(
+                f"Setting {name}: {host} is not one of Microsoft's hosts. Enter one of {', '.join(hosts)}."
+            )
 
 
 def _create_instance(instance: Path) -> None:
@@ -185,8 +203,24 @@ def _web_address(text: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}"
 
 
-def _database_url(text: str) -> str:
-    """Its password is in no message: what is wrong with it is said without showing it."""
+def _https_address(text: str) -> str:
+    """https, a host and a path: what msal and Graph take."""
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname or not parts.path.strip("/"):
+        raise ValueError(_MICROSOFT_SENTENCE)
+    if parts.query or parts.fragment or parts.username is not None or any(char in text for char in " \\"):
+        raise ValueError(_MICROSOFT_SENTENCE)
+    return text.rstrip("/")
+
+
+def _yes_or_no(text: str) -> bool:
+    if text.casefold() not in ("true", "false"):
+        raise ValueError("enter true or false.")
+    return text.casefold() == "true"
+
+
+def read_database_url(text: str) -> str:
+    """The address of a database, checked. Raises ValueError, whose text never has its password in it."""
     try:
         url = make_url(text)
     except (sa.exc.ArgumentError, ValueError):
@@ -204,7 +238,19 @@ def _log_level(text: str) -> str:
     return text.upper()
 
 
+def _log_format(text: str) -> str:
+    if text.lower() not in ("text", "json"):
+        raise ValueError("enter text or json.")
+    return text.lower()
+
+
 def _text(text: str) -> str:
+    return text
+
+
+def _secret(text: str) -> str:
+    if len(text) < 16:
+        raise ValueError("enter at least 16 characters.")
     return text
 
 
@@ -215,10 +261,23 @@ def _names(text: str) -> tuple[str, ...]:
 _DATABASE_SENTENCE = (
     "enter sqlite:////FULL/PATH/TO/FILE.db or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE."
 )
+_MICROSOFT_SENTENCE = "enter an https address with a path, as the administrator's guide shows it."
+# Microsoft's clouds: worldwide, US government, China.
+MICROSOFT_LOGIN_HOSTS = (
+    "login.microsoftonline.com",
+    "login.microsoftonline.us",
+    "login.partner.microsoftonline.cn",
+)
+MICROSOFT_GRAPH_HOSTS = (
+    "graph.microsoft.com",
+    "graph.microsoft.us",
+    "dod-graph.microsoft.us",
+    "microsoftgraph.chinacloudapi.cn",
+)
 OPTIONS: tuple[Option, ...] = (
     Option("host", _text, "address the web pages listen on"),
     Option("port", _between(1, 65535), "port the web pages listen on"),
-    Option("database_url", _database_url, "where the data is: a file (SQLite) or a PostgreSQL database"),
+    Option("database_url", read_database_url, "where the data is: a file (SQLite) or a PostgreSQL database"),
     Option("public_url", _web_address, "the address people type, for links; https makes cookies secure"),
     Option(
         "mail_ca_file",
@@ -235,5 +294,18 @@ OPTIONS: tuple[Option, ...] = (
         "largest message taken in whole, in MB; a larger one becomes a stub ticket",
     ),
     Option("log_level", _log_level, "how much is logged"),
+    Option("log_format", _log_format, "text for people, or json: one object a line"),
     Option("threads", _between(1, 64), "threads that answer web requests"),
+    Option("metrics_token", _secret, "what a Prometheus server has to send to read /metrics; empty: off"),
+    Option("ms_client_id", _text, "Office365: application (client) ID where a row names none"),
+    Option("ms_client_secret", _text, "Office365: its client secret where a row has none"),
+    Option(
+        "ms_authority", _https_address, "Office365: where Microsoft signs people in, ending in the tenant"
+    ),
+    Option("ms_graph_base", _https_address, "Office365: Microsoft Graph; another for a national cloud"),
+    Option(
+        "ms_stand_ins",
+        _yes_or_no,
+        "for tests only: the two addresses above may be other hosts than Microsoft's",
+    ),
 )

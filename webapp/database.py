@@ -4,6 +4,11 @@
 writes; the database itself refuses). `writing()` gives a session whose transaction takes the write lock
 at once and commits at the end. SQLite refuses a transaction that read first and then writes ("database is
 locked", at once, whatever busy_timeout says), so a writer begins with BEGIN IMMEDIATE.
+
+On PostgreSQL both keep the same promises: a reader sees one moment (REPEATABLE READ, READ ONLY), and writers
+come one after the other, on all machines, by an advisory lock. What was looked at and then changed in one
+`writing()` was changed by nobody else in between; every check before an insert in this program rests on that.
+`writing_beside()` is for steps that need no such promise, as each is one conditional UPDATE: delivering.
 """
 
 from __future__ import annotations
@@ -17,16 +22,31 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 
 from webapp.config import Settings
 
 BUSY_TIMEOUT_MS = 30_000
-HEAD_REVISION = "0003"
+# Advisory locks of PostgreSQL count per database; the first number says what the second is about.
+WRITER_LOCK = (0x5D00, 0)
+MAILBOX_LOCK = 0x5D01  # second: the mailbox's id
+# A lock that is not had in this time is a failure as on SQLite, and no transaction of a program that hangs
+# keeps the others waiting for ever.
+POSTGRES_OPTIONS = (
+    f"-c lock_timeout={BUSY_TIMEOUT_MS} -c idle_in_transaction_session_timeout={10 * BUSY_TIMEOUT_MS}"
+)
+HEAD_REVISION = "0004"
 
 
 class DatabaseError(Exception):
     """The database cannot be used; the message says why and what to do."""
+
+
+@compiles(sa.String, "postgresql")
+def _text_of_any_length(_type: sa.String, _compiler: Any, **_: Any) -> str:
+    """A limit that SQLite does not keep either, and that a message must not be refused for."""
+    return "TEXT"
 
 
 class ReadOnlySession(Session):
@@ -46,8 +66,12 @@ class Database:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.engine = _make_engine(settings)
-        self._read_engine = self.engine.execution_options(servicedesk_reader=True, postgresql_readonly=True)
+        snapshot = {} if settings.is_sqlite else {"isolation_level": "REPEATABLE READ"}
+        self._read_engine = self.engine.execution_options(
+            servicedesk_reader=True, postgresql_readonly=True, **snapshot
+        )
         self._write_engine = self.engine.execution_options(servicedesk_writer=True)
+        self._beside_engine = self.engine.execution_options(servicedesk_writer=settings.is_sqlite)
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -58,6 +82,12 @@ class Database:
     def writing(self) -> Iterator[Session]:
         """Commits when the block ends, rolls back when it raises."""
         with Session(self._write_engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def writing_beside(self) -> Iterator[Session]:
+        """As `writing`, but on PostgreSQL others write at the same time: every step has to be conditional."""
+        with Session(self._beside_engine, expire_on_commit=False) as session, session.begin():
             yield session
 
     def current_revision(self) -> str | None:
@@ -122,13 +152,20 @@ def _make_engine(settings: Settings) -> sa.Engine:
     url = make_url(settings.database_url)
     if not settings.is_sqlite:
         try:
-            return sa.create_engine(
-                url, pool_pre_ping=True, pool_size=settings.threads + 4, hide_parameters=True
+            engine = sa.create_engine(
+                url,
+                pool_pre_ping=True,
+                pool_size=settings.threads + 4,
+                hide_parameters=True,
+                connect_args={"application_name": "servicedesk", "options": POSTGRES_OPTIONS},
             )
         except ModuleNotFoundError as error:
             raise DatabaseError(
                 f"PostgreSQL needs the module {error.name}: pip install 'servicedesk-mail[postgres]'."
             ) from error
+        event.listen(engine, "connect", _prepare_postgres)
+        event.listen(engine, "begin", _begin_postgres)
+        return engine
     engine = sa.create_engine(
         url,
         pool_size=settings.threads + 4,
@@ -160,6 +197,23 @@ def _begin_sqlite(connection: sa.Connection) -> None:
     driver: Any = connection.connection.driver_connection  # a tenth of what SQLAlchemy's way costs
     driver.execute(f"PRAGMA query_only={'ON' if reader else 'OFF'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+
+
+def _prepare_postgres(connection: Any, _record: Any) -> None:
+    """Mail has NUL characters in it at times, which PostgreSQL's text has not: they are shown as U+FFFD."""
+    from psycopg.types.string import StrDumper
+
+    class WithoutNul(StrDumper):
+        def dump(self, obj: str) -> Any:
+            return super().dump(obj.replace("\0", "\N{REPLACEMENT CHARACTER}"))
+
+    connection.adapters.register_dumper(str, WithoutNul)
+
+
+def _begin_postgres(connection: sa.Connection) -> None:
+    """A writer waits for its turn; the lock ends with the transaction, however that ends."""
+    if connection.get_execution_options().get("servicedesk_writer"):
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(%s, %s)", WRITER_LOCK)
 
 
 def _first_line(error: BaseException | None) -> str:

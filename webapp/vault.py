@@ -11,7 +11,7 @@ import binascii
 import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
@@ -24,33 +24,75 @@ class VaultError(Exception):
 
 
 class Vault:
-    """Turns secrets into tokens for the database and back. `source` says where the keys are from."""
+    """Turns secrets into tokens for the database and back. `source` says where the keys are from.
 
-    def __init__(self, keys: list[bytes], source: str = "secret.keys") -> None:
+    `path` is their file, where they are in one: it is read again when a token does not open, as another
+    process may have put a new key there since.
+    """
+
+    def __init__(self, keys: list[bytes], source: str = "secret.keys", path: Path | None = None) -> None:
+        self._keys = keys
         self._fernet = MultiFernet([Fernet(key) for key in keys])
-        self.source = source
+        self.source, self.path = source, path
 
     def seal(self, secret: str) -> str:
         return self._fernet.encrypt(secret.encode()).decode("ascii")
 
     def unseal(self, token: str) -> str:
         """Raises VaultError when none of the keys made this token."""
+        return self._opened(token, lambda fernet: fernet.decrypt(token.encode())).decode()
+
+    def reseal(self, token: str) -> str:
+        """The same secret under the newest key. Raises VaultError as `unseal` does."""
+        return self._opened(token, lambda fernet: fernet.rotate(token.encode())).decode("ascii")
+
+    def _opened(self, token: str, open_with: Callable[[MultiFernet], bytes]) -> bytes:
         try:
-            return self._fernet.decrypt(token.encode()).decode()
+            return open_with(self._fernet)
         except InvalidToken:
+            if self._read_again():
+                return self._opened(token, open_with)
             raise VaultError(
                 f"A stored password cannot be decrypted: the keys in {self.source} are not those it was "
                 "saved with. Put the right keys back, or enter the password again."
             ) from None
+
+    def alone_with_newest(self) -> Vault:
+        """What is left when the old keys are taken away."""
+        return Vault(self._keys[:1], self.source)
+
+    def _read_again(self) -> bool:
+        """Whether there are other keys now than those in use."""
+        if self.path is None:
+            return False
+        fresh = read_keys(self.path)
+        if fresh == self._keys:
+            return False
+        self._keys, self._fernet = fresh, MultiFernet([Fernet(key) for key in fresh])
+        return True
 
 
 def open_vault(instance: Path, environ: Mapping[str, str] | None = None) -> Vault:
     """The vault of this instance; makes a first key if there has never been one. Raises VaultError."""
     environ = os.environ if environ is None else environ
     if told := environ.get(VARIABLE, "").strip():
-        return _vault_of(told.split(","), f"the environment ({VARIABLE})")
+        source = f"the environment ({VARIABLE})"
+        return Vault(_keys_of(told.split(","), source), source)
     path = instance / "secret.keys"
-    return _vault_of(_read_or_create(path, Fernet.generate_key()).split(), str(path))
+    _read_or_create(path, Fernet.generate_key())
+    return Vault(read_keys(path), str(path), path)
+
+
+def read_keys(path: Path) -> list[bytes]:
+    """The keys in a file, newest first. Raises VaultError."""
+    return _keys_of(_read(path).split(), str(path))
+
+
+def write_keys(path: Path, keys: list[bytes]) -> None:
+    """Put these keys in the file's place, whole or not at all. Raises OSError."""
+    temporary = _write_temporary(path, b"\n".join(keys) + b"\n")
+    os.replace(temporary, path)
+    _keep_name(path.parent)
 
 
 def load_session_key(instance: Path) -> bytes:
@@ -69,9 +111,11 @@ def load_session_key(instance: Path) -> bytes:
     return key
 
 
-def _vault_of(keys: list[str], source: str) -> Vault:
+def _keys_of(texts: list[str], source: str) -> list[bytes]:
     try:
-        return Vault([key.strip().encode("ascii") for key in keys if key.strip()], source)
+        keys = [text.strip().encode("ascii") for text in texts if text.strip()]
+        MultiFernet([Fernet(key) for key in keys])
+        return keys
     except (ValueError, binascii.Error):  # their text may hold a part of a key
         raise VaultError(
             f"The keys in {source} cannot be used: each must be 44 characters as `servicedesk` made them. "
@@ -83,24 +127,41 @@ def _read_or_create(path: Path, content: bytes) -> str:
     try:
         if not path.exists():
             _create_once(path, content + b"\n")
+    except OSError as error:
+        raise VaultError(f"The key file {path} cannot be made: {error.strerror}.") from error
+    return _read(path)
+
+
+def _read(path: Path) -> str:
+    try:
         return path.read_bytes().decode("ascii", errors="replace").strip()
     except OSError as error:
-        raise VaultError(f"The key file {path} cannot be read or made: {error.strerror}.") from error
+        raise VaultError(f"The key file {path} cannot be read: {error.strerror}.") from error
 
 
 def _create_once(path: Path, content: bytes) -> None:
     """Write a new 0600 file so that two processes starting at once, or a crash, leave one whole file."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # 0600
+    temporary = _write_temporary(path, content)
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
         with contextlib.suppress(FileExistsError):
             os.link(temporary, path)  # fails if another process was quicker, and never replaces
     finally:
         os.unlink(temporary)
     _keep_name(path.parent)
+
+
+def _write_temporary(path: Path, content: bytes) -> str:
+    """A 0600 file beside `path`, on disk; its name."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return temporary
 
 
 def _keep_name(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The process: pages and jobs together, until it is told to stop.
+"""The process: pages and jobs together, or one of them (`servicedesk web`, `servicedesk worker`).
 
 The only importer of `scheduler`. The port is bound before anything else is started, so a second start on
 the same port ends with one line and changes nothing.
@@ -7,13 +7,15 @@ the same port ends with one line and changes nothing.
 from __future__ import annotations
 
 import errno
+import http.client
 import logging
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
@@ -22,12 +24,15 @@ import waitress  # type: ignore[import-untyped]
 from flask import Flask
 
 import scheduler
+from webapp import logs, supervision
 from webapp.app import MAX_REQUEST_BYTES, create_app
 from webapp.config import Settings, load_settings
 from webapp.desk import accounts
-from webapp.instance import Instance
+from webapp.instance import Instance, open_instance
+from webapp.running import in_use
 from webapp.views.current import now
 
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where "everywhere" can be asked
 STOP_SECONDS = 4  # waitress takes up to 5 for answers under way; both together stay under 10
 
 logger = logging.getLogger(__name__)
@@ -45,9 +50,9 @@ def serve(
     Raises ServeError, ConfigError, VaultError or DatabaseError.
     """
     settings = settings or load_settings()
-    with _listen(settings) as listener:
+    with _listen(settings) as listener, in_use(settings.instance):
         app = create_app(settings)
-        _start_logging(settings)
+        logs.start(settings)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, _stop)
         try:
@@ -57,11 +62,43 @@ def serve(
             logger.info("stopped")
 
 
+def work(settings: Settings | None = None) -> None:
+    """Only the jobs, until SIGTERM or SIGINT: the pages are another process's.
+
+    Raises ConfigError, VaultError or DatabaseError.
+    """
+    settings = settings or load_settings()
+    with in_use(settings.instance):
+        _work(open_instance(settings))
+
+
+def _work(instance: Instance) -> None:
+    logs.start(instance.settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    running = None
+    try:
+        running = scheduler.Scheduler(instance)
+        running.start()
+        click.echo("Service desk's worker is ready: it polls the mailbox and sends what waits in the outbox.")
+        _announce_place(instance)
+        sys.stdout.flush()
+        with _watched(lambda: running.is_alive):
+            threading.Event().wait()
+    except SystemExit:
+        pass
+    finally:
+        supervision.tell("STOPPING=1")
+        _end_jobs(running)
+        instance.close()
+        logger.info("stopped")
+
+
 def address(settings: Settings) -> str:
     """What to type into a browser."""
     if settings.public_url:
         return settings.public_url
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104
+    host = _LOOPBACK.get(settings.host, settings.host)
     return f"http://{f'[{host}]' if ':' in host and not host.startswith('[') else host}:{settings.port}"
 
 
@@ -80,16 +117,52 @@ def _run(
     server = waitress.create_server(app, sockets=[listener], **_server_settings(instance.settings))
     running = None
     try:
-        running = scheduler.start(app) if jobs else None
+        running = app.extensions["scheduler"] = scheduler.start(app) if jobs else None
         _announce(instance)
         if when_ready is not None:
             when_ready()
-        server.run()  # returns after SystemExit from `_stop`, its threads ended
+        with _watched(lambda: _answers(listener) and (running is None or running.is_alive)):
+            server.run()  # returns after SystemExit from `_stop`, its threads ended
     except SystemExit:  # the signal came before the server ran
         pass
     finally:
+        supervision.tell("STOPPING=1")
         server.close()
         _end_jobs(running)
+
+
+@contextmanager
+def _watched(is_alive: Callable[[], bool]) -> Iterator[None]:
+    """Ready, and alive for as long as it is."""
+    watchdog = supervision.Watchdog(is_alive, supervision.watchdog_seconds())
+    supervision.tell("READY=1")
+    watchdog.start()
+    try:
+        yield
+    finally:
+        watchdog.stop()
+
+
+def is_ready(settings: Settings) -> str:
+    """What `/readyz` of the process on these settings says; empty where nobody answers."""
+    return _ask(settings.host.strip("[]"), settings.port, "/readyz")
+
+
+def _answers(listener: socket.socket) -> bool:
+    """Whether a page comes back from our own port."""
+    host, port = listener.getsockname()[:2]
+    return _ask(host, port, "/healthz") == "ok\n"
+
+
+def _ask(host: str, port: int, path: str) -> str:
+    connection = http.client.HTTPConnection(_LOOPBACK.get(host, host), port, timeout=10)
+    try:
+        connection.request("GET", path, headers={"Host": "localhost"})
+        return connection.getresponse().read().decode(errors="replace")
+    except (OSError, http.client.HTTPException):
+        return ""
+    finally:
+        connection.close()
 
 
 def _server_settings(settings: Settings) -> dict[str, Any]:
@@ -117,15 +190,19 @@ def _announce(instance: Instance) -> None:
     settings = instance.settings
     where = address(settings)
     click.echo(f"Service desk is ready at {where}")
-    click.echo(f"  data        {_without_password(instance)}")
-    click.echo(f"  keys        {settings.instance} (keep them apart from a copy of the database)")
-    click.echo("  stop        Ctrl+C")
+    _announce_place(instance)
     with instance.database.writing() as session:
         code = accounts.renew_setup_code(session, now=now())
     if code:
         logger.info("no account yet: %s/setup takes the one-time code %s", where, code)
         click.echo(f"\nFirst start: open {where}/setup and enter the one-time code\n\n    {code}\n")
     sys.stdout.flush()
+
+
+def _announce_place(instance: Instance) -> None:
+    click.echo(f"  data        {_without_password(instance)}")
+    click.echo(f"  keys        {instance.settings.instance} (keep them apart from a copy of the database)")
+    click.echo("  stop        Ctrl+C")
 
 
 def _without_password(instance: Instance) -> str:
@@ -152,11 +229,3 @@ def _end_jobs(running: scheduler.Scheduler | None) -> None:
         logging.shutdown()
         sys.stdout.flush()
         os._exit(0)
-
-
-def _start_logging(settings: Settings) -> None:
-    """To stderr, unless whoever called has set it up."""
-    logging.basicConfig(
-        level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)  # two lines a minute that say nothing

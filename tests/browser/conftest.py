@@ -44,10 +44,10 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def empty_desk_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the newest schema and nothing in it: copied, as migrating takes a while."""
+    """The folder of an instance with nothing in it: copied, as migrating takes a while."""
     folder = tmp_path_factory.mktemp("empty-desk")
     open_instance(load_settings({}, instance=folder)).close()
-    return folder / "servicedesk.db"
+    return folder
 
 
 @pytest.fixture(scope="session")

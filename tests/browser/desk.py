@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from jinja2 import FileSystemBytecodeCache
 from waitress import wasyncore
 
 from tests.factories import add_people, make_raw, set_incoming
+from tests.rig.postgres import copy_database
 from tests.views.browser import PASSWORD, PEOPLE
 from webapp.app import create_app
 from webapp.config import load_settings
@@ -109,13 +109,22 @@ class Desk:
 
 @contextmanager
 def running_desk(
-    folder: Path, database: Path, templates: FileSystemBytecodeCache, ca_file: Path | None = None
+    folder: Path,
+    database: Path,
+    templates: FileSystemBytecodeCache,
+    ca_file: Path | None = None,
+    **settings: str,
 ) -> Iterator[Desk]:
-    """A new desk in `folder`, served on a free port until the end of the block."""
-    shutil.copy(database, folder)
+    """A new desk in `folder`, served on a free port until the end of the block.
+
+    In `settings` {address} stands for where it is served.
+    """
+    copy_database(database, folder)
     told = {"mail_ca_file": str(ca_file)} if ca_file else {}
     with pytest.MonkeyPatch.context() as patch, socket.create_server(("127.0.0.1", 0)) as listener:
         patch.setattr(accounts, "_hasher", argon2.PasswordHasher(1, 8, 1))
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        told |= {name: text.format(address=address) for name, text in settings.items()}
         app = create_app(load_settings({}, instance=folder, **told))
         app.jinja_env.bytecode_cache = templates
         app.extensions["connection_tests"] = ConnectionTests(a_minute=1000)
@@ -123,7 +132,7 @@ def running_desk(
         thread = threading.Thread(target=server.run, name="browser-desk")
         thread.start()
         try:
-            yield Desk(f"http://127.0.0.1:{listener.getsockname()[1]}", app)
+            yield Desk(address, app)
         finally:
             # In the server's own thread: with nothing left to wait for, `run` returns.
             server.trigger.pull_trigger(lambda: wasyncore.close_all(server._map, ignore_all=True))

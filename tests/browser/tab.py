@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
+from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import ConsoleMessage, Locator, Page, expect
 
 from tests.browser.desk import Desk
@@ -64,7 +66,7 @@ class Tab:
         """By the labels people see: `host_name` is "Host name"."""
         for label, value in entries.items():
             label = "Timeout (ms)" if label == "timeout_ms" else label.replace("_", " ").capitalize()
-            form.get_by_label(label, exact=True).fill(value)
+            form.get_by_label(label, exact=True).filter(visible=True).fill(value)
 
     def says(self, text: str) -> None:
         expect(self.page.locator("body")).to_contain_text(text)
@@ -100,3 +102,14 @@ class Tab:
 
 
 OpenTab = Callable[..., Tab]
+
+
+@contextmanager
+def looking_around(browser: Chromium, desk: Desk) -> Iterator[Tab]:
+    """Alice's tab for a whole module of tests that only look."""
+    context = browser.new_context(reduced_motion="reduce")
+    tab = Tab(context.new_page(), desk)
+    tab.sign_in("alice")
+    yield tab
+    context.close()
+    assert tab.complaints == []

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.browser.desk import Desk
 from tests.browser.held import held_imap
-from tests.browser.tab import MAIL, OpenTab, Tab
+from tests.browser.tab import MAIL, OpenTab, Tab, looking_around
 from tests.factories import make_raw, set_incoming_from, set_row
 from tests.rig.certificates import Authority
 from tests.rig.dovecot import DovecotMailbox
@@ -28,12 +28,15 @@ AXE = (VENDOR / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
 WIDTHS = (1100, 320)
 COLOURS = ["color-contrast", "link-in-text-block"]  # what a dark page may have that a light one has not
 PAGES = [
+    "/account",
     "/tickets",
     "/tickets?q=nothing+is+called+this",
     "/tickets/1",
     "/tickets/2",
     "/settings/service-desk/senders",
     "/settings/service-desk/incoming-rules",
+    "/settings/service-desk/answers",
+    "/held-mail",
     "/settings/service-desk/notifications",
     "/settings/service-desk/notifications/opened",
     "/people",
@@ -90,18 +93,22 @@ def look_closely(tab: Tab) -> None:
 @pytest.fixture(scope="module")
 def looking(busy_desk: Desk, chromium: Browser) -> Iterator[Tab]:
     """Alice, who looks at one page after the other."""
-    context = chromium.new_context(reduced_motion="reduce")
-    tab = Tab(context.new_page(), busy_desk)
-    tab.sign_in("alice")
-    yield tab
-    context.close()
-    assert tab.complaints == []
+    with looking_around(chromium, busy_desk) as tab:
+        yield tab
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_pages(looking: Tab, path: str) -> None:
     looking.open(path)
     expect(looking.page.get_by_role("heading", level=1)).to_have_count(1)
+    look_closely(looking)
+
+
+@pytest.mark.parametrize("row", ["incoming", "outgoing"])
+@pytest.mark.parametrize("protocol", ["Exchange", "Office365"])
+def test_the_fields_of_other_protocols(looking: Tab, row: str, protocol: str) -> None:
+    looking.open(f"{MAIL}/{row}/edit")
+    looking.page.locator(f"#form-{row}").get_by_role("radio", name=protocol).check()
     look_closely(looking)
 
 

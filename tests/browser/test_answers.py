@@ -19,6 +19,7 @@ from tests.outbound.conftest import aim
 from tests.rig.dovecot import DovecotMailbox
 from tests.rig.smtp import USER, SmtpServer
 from webapp.desk.sending import make_deliverer
+from webapp.mail.parse import parse
 from webapp.models import Delivery, DeliveryState, Entry, EntryKind, OutgoingMessage, Row, Ticket
 
 pytestmark = pytest.mark.browser
@@ -373,3 +374,34 @@ def test_the_pages_and_what_becomes_of_a_reply(answering: Desk, open_tab: OpenTa
     page.get_by_role("radio", name="Reply").check()
     tab.says("Outgoing email is off")
     look_closely(tab)
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_one_s_own_signature_from_the_form_to_the_mail(
+    answering: Desk, open_tab: OpenTab, smtp_server: SmtpServer, script: bool
+) -> None:
+    """Written once under the own name, seen below the next reply, in both parts of the mail."""
+    aim(answering.instance, smtp_server.settings())
+    tab = open_tab(answering, java_script_enabled=script)
+    page = tab.page
+    tab.sign_in("bob", "/tickets/1")
+    page.get_by_role("link", name="Bob Best").click()
+    tab.expect_refusal(422)
+    page.get_by_label("Signature").fill("Kind regards\n{name} & {phone}")
+    page.get_by_role("button", name="Save").click()
+    tab.says("there is no {phone} here")
+    page.get_by_label("Signature").fill("Kind regards\n{name} & team")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#signature-preview .text")).to_have_text("Kind regards\nBob Best & team")
+    page.get_by_role("button", name="Save").click()
+    tab.says("Saved.")
+    tab.open("/tickets/1")
+    page.get_by_text("Your signature stands below it").click()
+    expect(page.locator("#reply-signature")).to_have_text("Kind regards\nBob Best & team")
+    write(page, "It works.")
+    send(page)
+    expect(page.locator("#conversation")).to_contain_text("It works.")
+    make_deliverer(answering.instance).run()
+    [message] = [parse(received.raw) for received in smtp_server.messages]
+    assert "Kind regards\nBob Best & team" in message.body_text
+    assert "Bob Best &amp; team" in (message.body_html or "")

@@ -12,7 +12,7 @@ from jinja2 import FileSystemBytecodeCache
 from playwright.sync_api import Browser, expect
 
 from tests.browser.desk import Desk, running_desk
-from tests.browser.tab import OpenTab, Tab
+from tests.browser.tab import OpenTab, Tab, looking_around
 from tests.browser.test_accessibility import look_closely
 from tests.views import factories as make
 from webapp.models import Disposition, Entry, MailboxIdentity, MissedMessage
@@ -75,12 +75,8 @@ def log_desk(
 
 @pytest.fixture(scope="module")
 def looking(log_desk: Desk, chromium: Browser) -> Iterator[Tab]:
-    context = chromium.new_context(reduced_motion="reduce")
-    tab = Tab(context.new_page(), log_desk)
-    tab.sign_in("alice")
-    yield tab
-    context.close()
-    assert tab.complaints == []
+    with looking_around(chromium, log_desk) as tab:
+        yield tab
 
 
 @pytest.mark.parametrize("path", PAGES)

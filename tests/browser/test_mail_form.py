@@ -43,10 +43,10 @@ def test_port_and_encryption_follow_each_other_while_untouched(form: Locator) ->
     expect(port(form)).to_have_value("993")
     starttls.check()
     expect(port(form)).to_have_value("143")
-    form.get_by_label("Enable SSL").uncheck()
+    form.get_by_role("checkbox", name="Enable SSL").uncheck()
     expect(port(form)).to_have_value("143")
     port(form).fill("4143")
-    form.get_by_label("Enable SSL").check()
+    form.get_by_role("checkbox", name="Enable SSL").check()
     expect(port(form)).to_have_value("4143")  # somebody chose it
 
 
@@ -56,8 +56,8 @@ def test_an_empty_port_shows_which_one_will_be_taken(form: Locator) -> None:
     port(form).fill("")
     port(form).blur()
     expect(port(form)).to_have_attribute("placeholder", "143")
-    form.get_by_label("Enable SSL").uncheck()
-    form.get_by_label("Enable SSL").check()
+    form.get_by_role("checkbox", name="Enable SSL").uncheck()
+    form.get_by_role("checkbox", name="Enable SSL").check()
     port(form).fill("2993")
     port(form).blur()
     expect(port(form)).to_have_attribute("placeholder", "143")  # chosen above: the port does not change it
@@ -65,7 +65,7 @@ def test_an_empty_port_shows_which_one_will_be_taken(form: Locator) -> None:
 
 def test_fields_that_mean_nothing_now_are_not_shown(tab: Tab, form: Locator) -> None:
     expect(form.get_by_label("I understand")).not_to_be_visible()
-    form.get_by_label("Enable SSL").uncheck()
+    form.get_by_role("checkbox", name="Enable SSL").uncheck()
     expect(form.get_by_label("I understand")).to_be_visible()
     expect(form.get_by_text("Without SSL the password travels unencrypted.")).to_be_visible()
     expect(form.get_by_label("SSL/TLS")).not_to_be_visible()
@@ -128,7 +128,7 @@ def test_an_unusual_port_asks_for_the_encryption(tab: Tab, form: Locator) -> Non
 def test_without_ssl_it_is_saved_only_when_somebody_says_so(tab: Tab, form: Locator) -> None:
     tab.expect_refusal(422)
     tab.fill(form, host_name="imap.example.com", user_name="help@example.com", password="secret")
-    form.get_by_label("Enable SSL").uncheck()
+    form.get_by_role("checkbox", name="Enable SSL").uncheck()
     form.get_by_role("button", name="Save").last.click()
     expect(form).to_contain_text("Turn SSL on, or confirm that you accept this.")
     expect(form.get_by_label("I understand")).to_be_focused()

@@ -11,7 +11,7 @@ from jinja2 import FileSystemBytecodeCache
 from playwright.sync_api import Browser, expect
 
 from tests.browser.desk import Desk, running_desk
-from tests.browser.tab import OpenTab, Tab
+from tests.browser.tab import OpenTab, Tab, looking_around
 from tests.browser.test_accessibility import look_closely
 from tests.factories import set_row
 from tests.outbound.conftest import Outbox, aim
@@ -88,12 +88,8 @@ def outbox_desk(
 
 @pytest.fixture(scope="module")
 def looking(outbox_desk: Desk, chromium: Browser) -> Iterator[Tab]:
-    context = chromium.new_context(reduced_motion="reduce")
-    tab = Tab(context.new_page(), outbox_desk)
-    tab.sign_in("alice")
-    yield tab
-    context.close()
-    assert tab.complaints == []
+    with looking_around(chromium, outbox_desk) as tab:
+        yield tab
 
 
 @pytest.mark.parametrize("path", PAGES)

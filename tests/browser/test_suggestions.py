@@ -65,8 +65,11 @@ def test_nothing_is_found(form: Locator) -> None:
 
 def test_a_provider_that_takes_no_passwords_is_told_plainly(form: Locator) -> None:
     told = suggest(form, "help@moved.test")
-    expect(told).to_contain_text("signing in with a password does not work any more")
-    expect(told.get_by_role("button", name="Use these")).to_have_count(0)
+    expect(told).to_contain_text("choose Office365, which signs in at Microsoft and needs no password")
+    told.get_by_role("button", name="Use these").click()
+    expect(form.get_by_role("radio", name="Office365")).to_be_checked()
+    expect(form.get_by_label("Mailbox")).to_have_value("help@moved.test")
+    expect(form.get_by_label("Host name")).to_be_hidden()
 
 
 def test_without_an_address_it_asks_for_one(form: Locator) -> None:

@@ -67,6 +67,7 @@ def test_every_command_tells_a_wrong_setting_in_one_line(
 
 
 @pytest.mark.parametrize("arguments", EVERY_COMMAND)
+@pytest.mark.sqlite
 def test_every_command_tells_a_broken_database_in_one_line(
     servicedesk: Command, arguments: tuple[str, ...]
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_newer_database_and_bad_keys_are_one_line(servicedesk: Command, instan
     assert "newer version (9999)" in servicedesk.refused("db", "current")
 
 
+@pytest.mark.sqlite
 def test_a_database_somebody_else_holds_is_one_line(
     servicedesk: Command, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_database_somebody_else_holds_is_one_line(
     assert said == "The database cannot be used: database is locked. Nothing was changed."
 
 
+@pytest.mark.sqlite
 def test_a_full_database_is_one_line_and_changes_nothing(
     servicedesk: Command, instance: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

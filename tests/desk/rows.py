@@ -19,7 +19,7 @@ OUTGOING: dict[str, Any] = {"host": "smtp.example.com", "username": "help@exampl
 
 def draft(instance: Instance, row: Row = Row.INCOMING, password: str | None = None, **changes: str) -> Draft:
     with instance.database.reading() as session:
-        return mail_servers.draft(session, instance.vault, row, changes, password)
+        return mail_servers.draft(session, instance, row, changes, password)
 
 
 def refused(
@@ -38,4 +38,4 @@ def stored(instance: Instance, row: Row = Row.INCOMING) -> MailServer:
 
 
 def saved_password(instance: Instance, row: Row = Row.INCOMING) -> str | None:
-    return mail_servers.stored_draft(instance.vault, stored(instance, row)).password
+    return mail_servers.stored_draft(instance.vault, stored(instance, row)).secret

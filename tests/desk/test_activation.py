@@ -190,7 +190,7 @@ def test_the_choice_is_put_into_the_draft() -> None:
     assert (everything.active, everything.cutoff_enabled, everything.cutoff_at) == (
         True, False, dated.cutoff_at,
     )  # fmt: skip
-    assert apply_choice(draft, None).password == "secret"
+    assert apply_choice(draft, None).secret == "secret"
     assert without_cutoff(draft).values == replace(dated, cutoff_enabled=False)
 
 

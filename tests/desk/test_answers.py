@@ -14,15 +14,16 @@ import pytest
 import sqlalchemy as sa
 
 from tests.factories import NOW, add_people, make_instance, set_incoming, set_row
-from webapp.desk import accounts, answers, options, reply_recipients, reply_settings, ticket_work
+from webapp.desk import accounts, answers, options, reply_recipients, reply_settings
 from webapp.desk.answers import Answer, AnswerRefused, Clash, SentAlready
+from webapp.desk.reply_message import compose_reply
 from webapp.desk.reply_settings import ReplySettings
 from webapp.instance import Instance
 from webapp.mail.conversation import File
 from webapp.mail.loop_token import is_our_loop_token
 from webapp.mail.message import InboundMessage
 from webapp.mail.parse import parse
-from webapp.mail.reply_token import ticket_of
+from webapp.mail.reply_token import ReplyToken, read_token
 from webapp.models import (
     Account,
     Attachment,
@@ -32,6 +33,7 @@ from webapp.models import (
     Entry,
     EntryFlag,
     EntryKind,
+    MailServer,
     OutgoingMessage,
     Role,
     Row,
@@ -82,11 +84,8 @@ def mail(text: str, **values: object) -> Entry:
 
 def send(instance: Instance, number: int = 1, *, by: int = 1, **values: Any) -> int:
     told: dict[str, Any] = {"text": "It works again.", "to": "Ann Lee <ann@acme.test>"} | values
-    with instance.database.writing() as session:
-        ticket = ticket_work.load(session, number)
-        assert ticket is not None
-        actor = session.get_one(Account, by)
-        return answers.reply(session, instance.vault, ticket, Answer(**told), now=NOW, actor=actor).id
+    wanted = Answer(**told)
+    return answers.reply(instance.database, instance.vault, number, wanted, now=NOW, actor_id=by).id
 
 
 def messages(instance: Instance) -> list[InboundMessage]:
@@ -141,7 +140,7 @@ def test_what_the_mail_says(instance: Instance) -> None:
         key, loop = options.reply_key(session, instance.vault), options.loop_key(session, instance.vault)
     assert key
     assert loop
-    assert ticket_of(key, message.message_id or "") == 1
+    assert read_token(key, message.message_id or "") == ReplyToken(1, None)
     assert (message.message_id or "").endswith("@desk.test")
     assert is_our_loop_token(loop, message.message_id or "", message.loop_header or "")
 
@@ -367,3 +366,117 @@ def test_typed_addresses_with_names_and_domains_of_any_script(instance: Instance
         ("", "x@xn--bcher-kva.test"),
     ]
     assert message.cc == ()
+
+
+def test_the_same_form_to_somebody_else_is_not_taken_for_sent(instance: Instance) -> None:
+    """Back in the browser, another address typed: "sent already" would be a lie."""
+    send(instance, form_key=KEY, seen=1)
+    with pytest.raises(Clash):
+        send(instance, form_key=KEY, seen=1, to="amy@acme.test")
+    with pytest.raises(Clash):
+        send(instance, form_key=KEY, seen=1, cc="amy@acme.test")
+    with pytest.raises(SentAlready):
+        send(instance, form_key=KEY, seen=1, to="Ann Lee <ANN@acme.test>".replace("ANN", "ann"))
+    assert count(instance, OutgoingMessage) == 1
+
+
+def set_largest(instance: Instance, octets: int | None) -> None:
+    with instance.database.writing() as session:
+        session.get_one(MailServer, Row.OUTGOING.value).largest_octets = octets
+
+
+def test_files_fit_into_what_the_mail_server_takes(instance: Instance) -> None:
+    set_largest(instance, 5_000_000)
+    with pytest.raises(AnswerRefused) as refused:
+        send(instance, files=[File("a.bin", b"x" * 3_600_000)])
+    assert refused.value.field == "files"
+    assert (
+        "have 3.6 MB in all; at most 3.5 MB can be sent, as the mail server takes messages of up to 5 MB."
+        in (str(refused.value))
+    )
+    most = answers.files_octets(ReplySettings(), 5_000_000)
+    send(instance, files=[File("a.bin", b"x" * most)], text="\u00e4" * 2_000)
+    with instance.database.reading() as session:
+        [raw] = session.scalars(sa.select(OutgoingMessage.compressed))
+    assert 4_900_000 < len(zlib.decompress(raw)) < 5_000_000
+
+
+@pytest.mark.parametrize(
+    ("largest", "octets"), [(None, 20_000_000), (50_000_000, 20_000_000), (80_000, 0), (0, 0)]
+)
+def test_what_files_may_have_in_all(largest: int | None, octets: int) -> None:
+    assert answers.files_octets(ReplySettings(), largest) == octets
+
+
+def test_a_message_that_is_too_large_all_the_same_is_refused(instance: Instance) -> None:
+    set_largest(instance, 300_000)
+    with pytest.raises(AnswerRefused, match=r"The message has 0\.\d MB .* takes at most 0\.3 MB\. Leave"):
+        send(instance, text="\u00e4" * 50_000)
+    assert count(instance, OutgoingMessage) == 0
+
+
+def test_one_s_own_signature_stands_below(instance: Instance) -> None:
+    with instance.database.writing() as session:
+        reply_settings.save(session, ReplySettings(desk_name="Example Desk", signature="The desk"))
+        session.get_one(Account, 1).signature = "Kind regards\n{name}\n{desk} <3 & more"
+    send(instance, quote=False)
+    [message] = messages(instance)
+    assert message.body_text.endswith("-- \nKind regards\nBob Best\nExample Desk <3 & more")
+    assert "Bob Best<br>\nExample Desk &lt;3 &amp; more" in (message.body_html or "")
+
+
+def test_a_line_for_want_of_a_name_is_left_out() -> None:
+    settings = ReplySettings(signature="{name}\n{desk}\nPhone 1")
+    assert settings.signature_for("Bob") == "Bob\nPhone 1"
+    assert settings.signature_for("{desk}") == "{desk}\nPhone 1"  # what a name holds is no variable
+    old = ReplySettings(signature="{name} {x} {", desk_name="D")
+    assert old.signature_for("Bob") == "Bob {x} {"
+
+
+def test_nobody_waits_while_a_mail_is_composed(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reply of 20 MB takes a second or two of compression: not under the write lock."""
+    done: list[bool] = []
+
+    def slow(*args: Any, **values: Any) -> object:
+        outgoing = compose_reply(*args, **values)
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(write_beside, instance, done).result(timeout=5)
+        return outgoing
+
+    monkeypatch.setattr("webapp.desk.answers.compose_reply", slow)
+    send(instance)
+    assert done == [True]
+
+
+def write_beside(instance: Instance, done: list[bool]) -> None:
+    with instance.database.writing() as session:
+        session.add(Ticket(subject="y", created_at=NOW, updated_at=NOW))
+    done.append(True)
+
+
+def test_what_comes_while_a_mail_is_composed_is_said_first(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*args: Any, **values: Any) -> object:
+        with instance.database.writing() as session:
+            session.add(mail("Forget it."))
+        return compose_reply(*args, **values)
+
+    monkeypatch.setattr("webapp.desk.answers.compose_reply", meanwhile)
+    with pytest.raises(Clash) as clash:
+        send(instance, seen=1)
+    assert [news.text for news in clash.value.news] == ["Forget it."]
+    assert count(instance, OutgoingMessage) == 0
+
+
+def test_the_row_may_be_turned_off_while_a_mail_is_composed(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*args: Any, **values: Any) -> object:
+        set_row(instance, Row.OUTGOING, active="false")
+        return compose_reply(*args, **values)
+
+    monkeypatch.setattr("webapp.desk.answers.compose_reply", meanwhile)
+    with pytest.raises(AnswerRefused, match="Outgoing email is off"):
+        send(instance)
+    assert (count(instance, Entry), count(instance, OutgoingMessage)) == (1, 0)

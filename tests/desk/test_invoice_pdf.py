@@ -80,6 +80,9 @@ def test_letters_of_many_alphabets(text: str) -> None:
 def test_letters_the_font_has_not() -> None:
     assert unprintable("Work 名前 é ok") == "名前"
     assert unprintable("مرحبا").startswith("م")  # has glyphs, but they would not be joined
+    assert (
+        unprintable("\u05e9\u05dc\u05d5\u05dd 5") == "\u05e9\u05dc\u05d5\u05dd"
+    )  # they would stand in reverse
     assert unprintable("e\u0301\n\u00a0") == ""
 
 

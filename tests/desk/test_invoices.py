@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
-import shutil
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from pathlib import Path
+from typing import Any
 
 import pypdf
 import pytest
@@ -20,14 +22,25 @@ import sqlalchemy as sa
 from tests.factories import NOW, add_people, make_instance, set_incoming, set_row
 from tests.outbound.conftest import Outbox, aim
 from tests.rig.certificates import Authority
+from tests.rig.postgres import copy_database
 from tests.rig.smtp import SmtpServer
-from webapp.desk import invoice_form, invoice_settings, invoices
+from webapp.desk import invoice_form, invoice_lines, invoice_mail, invoice_settings, invoices, options
+from webapp.desk.invoice_amounts import rounded
 from webapp.desk.invoice_form import Entries, InvoiceRefused
 from webapp.desk.invoice_settings import InvoiceSettings
 from webapp.desk.invoices import SentAlready
 from webapp.instance import Instance
 from webapp.mail.loop_token import LOOP_HEADER
-from webapp.models import Delivery, Invoice, InvoiceFile, InvoiceSource, OutgoingMessage, Row
+from webapp.models import (
+    Delivery,
+    Invoice,
+    InvoiceFile,
+    InvoiceSource,
+    MailServer,
+    OutgoingMessage,
+    Row,
+    UndeliverableAddress,
+)
 from webapp.outbound import by_hand, outbox
 from webapp.outbound.by_hand import CannotResend
 
@@ -58,12 +71,12 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     instance = make_instance(folder)
     add_people(instance)
     instance.close()
-    return folder / "servicedesk.db"
+    return folder
 
 
 @pytest.fixture
 def instance(tmp_path: Path, authority: Authority, database: Path) -> Iterator[Instance]:
-    shutil.copy(database, tmp_path)
+    copy_database(database, tmp_path)
     instance = make_instance(tmp_path, mail_ca_file=str(authority.ca_file))
     yield instance
     instance.close()
@@ -201,24 +214,32 @@ def test_not_set_up_is_recorded_and_sent_anew_later(
     aim(instance, billing.settings(from_address=BILLING), Row.INVOICE)
     with instance.database.writing() as session, pytest.raises(CannotResend, match="names no sender"):
         by_hand.resend(session, box.all()[0].id, now=NOW, by="bob")
-    with instance.database.writing() as session:
-        seen = invoices.newest_message(session, invoice.id)
-        invoices.send_again(session, instance.vault, invoice, "ann@acme.test", seen=seen, now=NOW, by="bob")
+    send_again(instance, invoice.id, "ann@acme.test", seen=newest(instance, invoice.id))
     box.deliver()
     (received,) = billing.messages
     assert received.recipients == ["ann@acme.test"]
     assert outbox.NOBODY.encode() not in received.raw
 
 
+def newest(instance: Instance, invoice_id: int) -> int:
+    with instance.database.reading() as session:
+        return invoices.newest_message(session, invoice_id)
+
+
+def send_again(instance: Instance, invoice_id: int, to: str, *, seen: int) -> OutgoingMessage:
+    return invoices.send_again(
+        instance.database, instance.vault, invoice_id, to, seen=seen, now=NOW, by="bob"
+    )
+
+
 def test_sent_again_once_a_look(on: Instance) -> None:
     invoice = send(on)
-    with on.database.writing() as session:
-        seen = invoices.newest_message(session, invoice.id)
-        again = invoices.send_again(session, on.vault, invoice, "new@acme.test", seen=seen, now=NOW, by="bob")
-        with pytest.raises(SentAlready):
-            invoices.send_again(session, on.vault, invoice, "new@acme.test", seen=seen, now=NOW, by="bob")
-        with pytest.raises(InvoiceRefused):
-            invoices.send_again(session, on.vault, invoice, "nobody", seen=again.id, now=NOW, by="bob")
+    seen = newest(on, invoice.id)
+    again = send_again(on, invoice.id, "new@acme.test", seen=seen)
+    with pytest.raises(SentAlready):
+        send_again(on, invoice.id, "new@acme.test", seen=seen)
+    with pytest.raises(InvoiceRefused):
+        send_again(on, invoice.id, "nobody", seen=again.id)
     with on.database.reading() as session:
         first, second = invoices.messages_of(session, [invoice.id])[invoice.id]
     assert first.message_id != second.message_id
@@ -384,12 +405,12 @@ def test_the_first_number_and_a_taken_one_are_not_proposed(on: Instance) -> None
 
 
 def test_sums_of_what_can_be_read_so_far() -> None:
-    amounts, sums = invoice_form.sums([ROW | {"tax": "20"}, ROW | {"price": "x"}, ROW], "EUR")
+    amounts, sums = invoice_lines.sums([ROW | {"tax": "20"}, ROW | {"price": "x"}, ROW], "EUR")
     assert amounts == ["10.00", "", "10.00"]
     assert sums is not None
     assert (sums.net, sums.total) == (Decimal("20.00"), Decimal("22.00"))
-    assert invoice_form.sums([], "EUR") == ([], None)
-    assert invoice_form.sums([ROW], "nothing") == ([""], None)
+    assert invoice_lines.sums([], "EUR") == ([], None)
+    assert invoice_lines.sums([ROW], "nothing") == ([""], None)
 
 
 def test_a_deliverys_invoice_is_known(on: Instance) -> None:
@@ -398,3 +419,90 @@ def test_a_deliverys_invoice_is_known(on: Instance) -> None:
         query = sa.select(OutgoingMessage.invoice_id).join(Delivery)
         assert set(session.scalars(query)) == {invoice.id}
     assert invoice.created_at == NOW == datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def test_back_in_the_browser_another_number_is_another_invoice(on: Instance) -> None:
+    """The form still has its key; to show the first invoice again would lose the second."""
+    first = send(on, form_key="k" * 32)
+    second = send(on, form_key="k" * 32, number="2026-0043")
+    assert (first.number, second.number) == ("2026-0042", "2026-0043")
+    for number, known in ((" 2026-0042", first), ("2026-0043", second)):
+        with pytest.raises(SentAlready) as info:
+            send(on, form_key="k" * 32, number=number)
+        assert info.value.invoice_id == known.id
+    assert count(on) == 2
+
+
+def test_an_address_that_does_not_exist_is_refused(on: Instance) -> None:
+    """Else the page says that the invoice is being sent, and it has failed at once."""
+    with on.database.writing() as session:
+        session.add(UndeliverableAddress(addr_key="amy@acme.test", since=NOW, why="gone"))
+    assert "amy@acme.test does not exist" in refused(on)["to"]
+    invoice = send(on, to="ann@acme.test")
+    with pytest.raises(InvoiceRefused, match="allow it again"):
+        send_again(on, invoice.id, "AMY@acme.test", seen=newest(on, invoice.id))
+
+
+def test_what_the_mail_server_does_not_take_is_refused(on: Instance) -> None:
+    with on.database.writing() as session:
+        session.get_one(MailServer, Row.INVOICE.value).largest_octets = 1_000_000
+    told = refused(on, lines=(), pdf=b"%PDF-1.7" + b"x" * 900_000 + b"%%EOF")
+    assert "has 1.2 MB; the mail server of the Invoice row takes at most 1 MB" in told["pdf"]
+    assert len(Outbox(on).all()) == 0
+
+
+def test_a_subject_of_which_nothing_is_left_has_one_all_the_same(on: Instance) -> None:
+    assert send(on, subject="{due}", due_on="").subject == "Invoice 2026-0042"
+
+
+def test_nothing_is_never_below_zero(on: Instance) -> None:
+    line = {"text": "Discount", "quantity": "0", "price": "-5", "tax": ""}
+    amounts, sums = invoice_lines.sums([line], "EUR")
+    assert amounts == ["0.00"]
+    assert sums is not None
+    assert str(sums.total) == "0.00"
+    assert str(rounded(Decimal("-0.001"), "EUR")) == "0.00"
+
+
+def test_nobody_waits_while_an_invoice_is_composed(on: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
+    compose, beside = invoice_mail.compose, []
+
+    def slow(*args: Any, **values: Any) -> object:
+        with ThreadPoolExecutor(1) as pool:
+            beside.append(pool.submit(write_beside, on).result(timeout=5))
+        return compose(*args, **values)
+
+    monkeypatch.setattr(invoice_mail, "compose", slow)
+    invoice = send(on)
+    send_again(on, invoice.id, "ann@acme.test", seen=newest(on, invoice.id))
+    assert beside == [True, True]
+
+
+def write_beside(instance: Instance) -> bool:
+    with instance.database.writing() as session:
+        options.set_time_zone(session, "Europe/Sofia")
+    return True
+
+
+def test_sent_again_at_the_same_moment_is_sent_once(on: Instance) -> None:
+    invoice = send(on)
+    seen, begin = newest(on, invoice.id), threading.Barrier(6)
+
+    def press(_: int) -> str:
+        begin.wait()
+        try:
+            send_again(on, invoice.id, "ann@acme.test", seen=seen)
+        except SentAlready:
+            return "already"
+        return "sent"
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(press, range(6))) == ["already"] * 5 + ["sent"]
+
+
+def test_the_mails_of_many_invoices_are_one_question(on: Instance) -> None:
+    """Nothing is loaded afterwards, invoice by invoice: the session is closed by then."""
+    ids = [send(on, number=str(number)).id for number in range(3)]
+    with on.database.reading() as session:
+        found = invoices.messages_of(session, ids)
+    assert [len(message.deliveries) for messages in found.values() for message in messages] == [2, 2, 2]

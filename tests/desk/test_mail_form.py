@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from webapp.desk.mail_form import FIELDS, FormErrors, MailServerValues, check, fields_of, hints, texts_of
+from webapp.desk.mail_form import FormErrors, MailServerValues, check, hints, texts_of
+from webapp.desk.mail_protocols import FIELDS, fields_of
 from webapp.mailserver.base import TlsMode
 from webapp.models import Row
 
@@ -241,9 +242,11 @@ def test_a_flag_is_read_as_people_write_it(text: str) -> None:
 
 @pytest.mark.parametrize("protocol", ["", "pop3", "smtp"])
 def test_a_protocol_the_row_does_not_speak_is_refused(protocol: str) -> None:
-    assert errors(protocol=protocol) == {"protocol": "Choose a protocol: IMAP."}
+    assert errors(protocol=protocol) == {"protocol": "Choose a protocol: IMAP, Exchange, Office365."}
     if protocol != "smtp":
-        assert errors(Row.OUTGOING, protocol=protocol) == {"protocol": "Choose a protocol: SMTP."}
+        assert errors(Row.OUTGOING, protocol=protocol) == {
+            "protocol": "Choose a protocol: SMTP, Exchange, Office365."
+        }
 
 
 def test_turning_on_an_incomplete_row_says_what_is_missing() -> None:

@@ -270,7 +270,7 @@ def make_account(instance: Instance, email: str) -> None:
 def test_a_stored_row_becomes_server_settings(instance: Instance, tmp_path: Any) -> None:
     set_row(instance, password=CANARY, **INCOMING, timeout_ms="1500", archive_folder="Done")
     settings = mail_servers.server_settings(
-        mail_servers.stored_draft(instance.vault, stored(instance)), instance.settings
+        mail_servers.stored_draft(instance.vault, stored(instance)), instance
     )
     assert settings == ServerSettings(
         protocol=MailProtocol.IMAP,
@@ -291,7 +291,7 @@ def test_without_ssl_the_mode_is_none_whatever_is_stored(instance: Instance) -> 
     set_row(instance, password=CANARY, host="localhost", username="u", use_ssl="false")
     wanted = mail_servers.stored_draft(instance.vault, stored(instance))
     assert wanted.values.tls_mode is TlsMode.IMPLICIT
-    assert mail_servers.server_settings(wanted, instance.settings).tls_mode is TlsMode.NONE
+    assert mail_servers.server_settings(wanted, instance).tls_mode is TlsMode.NONE
 
 
 def test_the_cutoff_is_typed_in_the_desks_zone_and_kept_in_utc(instance: Instance) -> None:

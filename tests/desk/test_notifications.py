@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import argon2
 import pytest
@@ -17,17 +18,21 @@ import sqlalchemy as sa
 from tests.factories import MAILBOX, NOW, add_people, make_instance, make_raw, set_incoming, set_row
 from webapp.desk import (
     accounts,
+    notice_wording,
     notification_settings,
     notifications,
     options,
     reply_settings,
     sender_lists,
+    thread_marks,
     ticket_work,
 )
 from webapp.desk.notice_rules import Arrived
 from webapp.desk.notification_settings import Event, NotificationSettings, Wording
 from webapp.desk.reply_settings import ReplySettings
+from webapp.desk.thread_marks import ThreadMarks
 from webapp.instance import Instance
+from webapp.mail import written_text
 from webapp.mail.loop_token import is_our_loop_token
 from webapp.mail.message import InboundMessage
 from webapp.mail.parse import parse
@@ -45,6 +50,7 @@ from webapp.models import (
     Role,
     Row,
     SenderList,
+    Setting,
     Ticket,
     TicketNotice,
     TicketStatus,
@@ -488,3 +494,79 @@ def test_a_saved_wording_that_is_none_any_more_is_the_default(instance: Instance
 def test_kinds_are_automatic() -> None:
     assert all(event.kind.is_automatic for event in Event)
     assert OutgoingKind.ACKNOWLEDGEMENT is Event.ACKNOWLEDGEMENT.kind
+
+
+def test_a_stranger_hears_nothing_in_words_a_stranger_wrote_at_the_end_either(instance: Instance) -> None:
+    change(instance, replace(ALL, unknown_senders=True))
+    with instance.database.writing() as session:
+        add_ticket(
+            session, requester=None, requester_name="Buy at evil.test", requester_address="victim@else.test",
+            subject="Buy at evil.test", company_id=None,
+        )  # fmt: skip
+    close(instance, 2)
+    assert sent(instance) == [("closed", "victim@else.test")]
+    [message] = messages(instance)
+    assert "evil" not in f"{message.subject} {message.body_text} {message.body_html}"
+    assert message.subject == "Your message [T-2]"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [[], {"on": []}, {"wordings": []}, {"wordings": {"closed": {"x": 1}}}, {"wordings": {"closed": "x"}}],
+)
+def test_settings_of_another_shape_stop_nothing(instance: Instance, value: object) -> None:
+    with instance.database.writing() as session:
+        session.merge(Setting(name=notification_settings.NAME, value=value))
+    assign(instance, BOB)
+    assert sent(instance) == [("assigned", "bob@desk.test")]
+
+
+def test_what_breaks_before_anything_is_written_costs_nobody_their_work(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: object) -> object:
+        raise ValueError("no settings")
+
+    monkeypatch.setattr(reply_settings, "load", broken)
+    assign(instance, BOB)
+    assert "nobody is notified" in caplog.text
+    with instance.database.reading() as session:
+        assert session.get_one(Ticket, 1).assignee_id == BOB
+
+
+def test_the_tag_and_where_answers_go_are_settings(instance: Instance) -> None:
+    with instance.database.writing() as session:
+        thread_marks.save(session, ThreadMarks(tag_prefix="HD", answers_to="answers@desk.test"))
+    assign(instance, BOB)
+    [message] = messages(instance)
+    assert message.subject.endswith("[HD-1]")
+    assert [one.addr_spec for one in message.reply_to] == ["answers@desk.test"]
+
+
+def test_the_keys_are_unsealed_once_for_however_many_are_told(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with instance.database.writing() as session:
+        for number in range(20):
+            accounts.create_account(
+                session, email=f"t{number}@desk.test", name="T", password="correct horse battery",
+                role=Role.TECHNICIAN, now=NOW, actor="test",
+            )  # fmt: skip
+    keys = Mock(side_effect=options.make_loop_key)
+    wordings = Mock(side_effect=notification_settings.check)
+    monkeypatch.setattr(options, "make_loop_key", keys)
+    monkeypatch.setattr(notification_settings, "check", wordings)
+    change(instance, replace(ALL, on=frozenset({Event.OPENED})))
+    arrive(instance)
+    assert len(sent(instance)) == 22
+    assert (keys.call_count, wordings.call_count) == (1, 1)
+
+
+def test_of_a_huge_message_only_the_beginning_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tidying a megabyte takes a third of a second, for each who is told, while nobody else can write."""
+    tidied = Mock(side_effect=written_text.tidy)
+    monkeypatch.setattr(written_text, "tidy", tidied)
+    assert notice_wording.shortened("word " * 200_000).endswith("word\n[...]")
+    assert notice_wording.shortened("Hello." + " " * 100_000) == "Hello."
+    assert notice_wording.shortened("Hello." + " " * 100_000 + "Bye.") == "Hello.\n[...]"
+    assert max(len(call.args[0]) for call in tidied.mock_calls) <= notice_wording.LOOKED_AT

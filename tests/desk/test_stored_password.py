@@ -62,7 +62,7 @@ def test_the_saved_password_goes_nowhere_else(
     set_row(instance, password=CANARY, **INCOMING)
     assert refused(instance, active=active, **changes) == {"password": ENTER_AGAIN}
     assert refused(instance, password="\n", active=active, **changes) == {"password": ENTER_AGAIN}
-    assert draft(instance, password="new one", active=active, **changes).password == "new one"
+    assert draft(instance, password="new one", active=active, **changes).secret == "new one"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_the_saved_password_is_kept_while_server_and_account_stay(
     instance: Instance, changes: dict[str, Any]
 ) -> None:
     set_row(instance, password=CANARY, **INCOMING)
-    assert draft(instance, **changes).password == CANARY
+    assert draft(instance, **changes).secret == CANARY
     set_row(instance, password=None, **changes)
     assert saved_password(instance) == CANARY
 
@@ -103,7 +103,7 @@ def test_without_sign_in_another_server_may_be_named_but_the_password_is_forgott
     set_row(instance, Row.OUTGOING, None, requires_auth="false")
     assert saved_password(instance, Row.OUTGOING) == CANARY  # hidden, kept
     wanted = draft(instance, Row.OUTGOING, requires_auth="false", host="smtp.evil.example")
-    assert wanted.password is None
+    assert wanted.secret is None
     set_row(instance, Row.OUTGOING, None, host="smtp.evil.example")
     assert stored(instance, Row.OUTGOING).password_sealed == ""
     set_row(instance, Row.OUTGOING, None, host="smtp.example.com", requires_auth="true")
@@ -112,7 +112,7 @@ def test_without_sign_in_another_server_may_be_named_but_the_password_is_forgott
 
 @pytest.mark.parametrize("typed", ["canary\n", "canary\r\n", "canary"])
 def test_a_newline_at_the_passwords_end_is_taken_off(instance: Instance, typed: str) -> None:
-    assert draft(instance, password=typed, **INCOMING).password == "canary"
+    assert draft(instance, password=typed, **INCOMING).secret == "canary"
 
 
 @pytest.mark.parametrize("typed", [" pass word ", "пароль", 'quo"te\\', "x" * 1000])
@@ -144,14 +144,14 @@ def test_a_password_of_over_a_thousand_characters_is_refused(instance: Instance)
     ],
 )
 def test_the_spaces_of_a_google_app_password_are_taken_off(instance: Instance, host: str, kept: str) -> None:
-    assert draft(instance, password="abcd efgh ijkl mnop", **(INCOMING | {"host": host})).password == kept
+    assert draft(instance, password="abcd efgh ijkl mnop", **(INCOMING | {"host": host})).secret == kept
 
 
 def test_the_password_is_in_no_repr_no_audit_row_and_not_in_the_file(instance: Instance) -> None:
     set_row(instance, password=CANARY, **INCOMING)
     wanted = draft(instance)
-    assert wanted.password == CANARY
-    settings = mail_servers.server_settings(wanted, instance.settings)
+    assert wanted.secret == CANARY
+    settings = mail_servers.server_settings(wanted, instance)
     assert CANARY not in repr(wanted) + repr(settings) + str(stored(instance).__dict__)
     assert CANARY not in repr(draft(instance, password=CANARY, username="x"))
     with instance.database.reading() as session:

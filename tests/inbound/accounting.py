@@ -18,7 +18,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from tests.factories import make_raw
-from tests.rig.dovecot import DovecotMailbox
+from tests.rig.places import Place
 from webapp.config import CHECKOUT
 from webapp.instance import Instance
 from webapp.models import Entry, Inbound, Placement
@@ -32,23 +32,23 @@ MAKES_AN_ENTRY = ("ticket", "update", "claim", "quarantined")
 Sent = Mapping[str, tuple[str, bytes]]  # test id -> expected disposition and octets
 
 
-def environment(instance: Instance, mailbox: DovecotMailbox, **more: str) -> dict[str, str]:
+def environment(instance: Instance, mailbox: Place, **more: str) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "SERVICEDESK_INSTANCE": str(instance.settings.instance),
-        "SERVICEDESK_MAIL_CA_FILE": str(mailbox.server.ca_file),
+        **mailbox.environment,
         **more,
     }
 
 
-def poll(instance: Instance, mailbox: DovecotMailbox) -> dict[str, Any]:
+def poll(instance: Instance, mailbox: Place) -> dict[str, Any]:
     """A run that goes well; what it counted."""
     counts = run_poll(instance, mailbox)
     assert counts["error"] is None
     return counts
 
 
-def run_poll(instance: Instance, mailbox: DovecotMailbox) -> dict[str, Any]:
+def run_poll(instance: Instance, mailbox: Place) -> dict[str, Any]:
     done = subprocess.run(
         [*COMMAND, "mail", "poll", "--json"],
         env=environment(instance, mailbox),
@@ -60,7 +60,7 @@ def run_poll(instance: Instance, mailbox: DovecotMailbox) -> dict[str, Any]:
     return counts
 
 
-def start_poll(instance: Instance, mailbox: DovecotMailbox) -> subprocess.Popen[bytes]:
+def start_poll(instance: Instance, mailbox: Place) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [*COMMAND, "mail", "poll", "--json"],
         env=environment(instance, mailbox),
@@ -69,9 +69,7 @@ def start_poll(instance: Instance, mailbox: DovecotMailbox) -> subprocess.Popen[
     )
 
 
-def start_process(
-    instance: Instance, mailbox: DovecotMailbox, port: int, **more: str
-) -> subprocess.Popen[bytes]:
+def start_process(instance: Instance, mailbox: Place, port: int, **more: str) -> subprocess.Popen[bytes]:
     """The whole program, pages and jobs; it polls every five seconds."""
     told = {"SERVICEDESK_POLL_INTERVAL": "5", "SERVICEDESK_PORT": str(port)}
     return subprocess.Popen(
@@ -92,7 +90,8 @@ def wait_for(happened: Callable[[], bool], seconds: float = 60) -> None:
 
 def varied_messages(count: int) -> dict[str, tuple[str, bytes]]:
     """As `Sent`; each carries its id in a header."""
-    corpus = sorted(MESSAGES.glob("*/*.eml"))
+    # Dovecot gives NUL octets back as others (RFC 3501 section 4.3.1 knows none).
+    corpus = [path for path in sorted(MESSAGES.glob("*/*.eml")) if b"\0" not in path.read_bytes()]
     made: dict[str, tuple[str, bytes]] = {}
     for number in range(count):
         test_id = f"m{number:03d}"
@@ -131,13 +130,13 @@ def _message(number: int, test_id: str, corpus: list[Path]) -> tuple[str, bytes]
             return "any", f"X-Test-Id: {test_id}\r\n".encode() + raw
 
 
-def assert_accounted(instance: Instance, mailbox: DovecotMailbox, sent: Sent) -> None:
+def assert_accounted(instance: Instance, mailbox: Place, sent: Sent) -> None:
     """Each message once in the ledger, once in the right folder, and its effect there exactly once."""
     found = discrepancies(instance, mailbox, sent)
     assert not found, "\n".join([f"{len(found)} discrepancies among {len(sent)} messages:", *found])
 
 
-def discrepancies(instance: Instance, mailbox: DovecotMailbox, sent: Sent) -> list[str]:
+def discrepancies(instance: Instance, mailbox: Place, sent: Sent) -> list[str]:
     """What is not as it must be after a run that drained the inbox, each in one line."""
     folders = where_is_what(mailbox)
     archived, ignored = folders["Archive"], folders["Archive/Ignored"]
@@ -147,7 +146,8 @@ def discrepancies(instance: Instance, mailbox: DovecotMailbox, sent: Sent) -> li
         rows = list(session.scalars(sa.select(Inbound)))
         entries = Counter(session.scalars(sa.select(Entry.inbound_id)))
         raws = {row.id: _raw(row) for row in rows}
-        soundness = session.scalar(sa.text("PRAGMA integrity_check"))
+        is_sqlite = instance.settings.is_sqlite
+        soundness = session.scalar(sa.text("PRAGMA integrity_check")) if is_sqlite else "ok"
     found += [] if soundness == "ok" else [f"database: {soundness}"]
     found += _not_once("the ledger", Counter(mark_of(raw) for raw in raws.values()), sent)
     for row in rows:
@@ -171,7 +171,7 @@ def _not_once(where: str, counted: Counter[str], sent: Sent) -> list[str]:
     return lost + [f"{n} times in {where}: {test_id}" for test_id, n in counted.items() if n > 1]
 
 
-def where_is_what(mailbox: DovecotMailbox) -> dict[str, Counter[str]]:
+def where_is_what(mailbox: Place) -> dict[str, Counter[str]]:
     """Folder -> test ids of the messages in it."""
     with mailbox.inspect() as imap:
         return {

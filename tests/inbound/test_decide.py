@@ -8,7 +8,9 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW
-from webapp.inbound.decide import RULES, Earlier, Facts, Policy, Reported, decide
+from webapp.inbound.case import Earlier, Facts, Policy, Reported
+from webapp.inbound.decide import decide
+from webapp.inbound.rules import RULES
 from webapp.inbound.threads import KnownSender, Proof, Relation, ThreadMatch, permission
 from webapp.mail.message import AutomatedMark, InboundMessage, Sender
 from webapp.models import Disposition

@@ -47,6 +47,7 @@ def placements(instance: Instance) -> list[Placement]:
         return list(session.scalars(sa.select(Inbound.placement).order_by(Inbound.id)))
 
 
+@pytest.mark.sqlite
 class TestTheDatabase:
     """Nothing is told to the server that is not on the disk; when the disk is well again it goes on."""
 
@@ -190,6 +191,7 @@ def _most_resident(pid: int) -> int:
 
 
 @pytest.mark.dovecot
+@pytest.mark.sqlite
 def test_a_database_of_yesterday_makes_nothing_twice(
     at: Instance, mailbox: DovecotMailbox, tmp_path: Path
 ) -> None:

@@ -11,16 +11,18 @@ import sqlalchemy as sa
 from tests.factories import NOW, set_incoming, set_row
 from tests.inbound.conftest import Desk
 from webapp.desk import accounts, mail_servers
+from webapp.desk.sending import make_deliverer
 from webapp.inbound import alerts
-from webapp.inbound.alerts import CLAIM_FOR, WORKS_AFTER, NotTold, tell
+from webapp.inbound.alerts import WITHDRAWN, WORKS_AFTER, Alerts, NotTold, tell
 from webapp.inbound.liveness import NO_RUN, Trouble, find_trouble, patience
 from webapp.inbound.poll import deadline_seconds
-from webapp.inbound.teller import Teller
 from webapp.mail.loop_token import LOOP_HEADER
-from webapp.mailserver.base import ServerSettings
-from webapp.mailserver.errors import AuthenticationFailed, ConnectionFailed, MailServerError, Stage
+from webapp.mailserver.errors import AuthenticationFailed, ConnectionFailed, Stage
 from webapp.mailserver.memory import MemoryOutbox, MemoryTransport
-from webapp.models import MailboxIdentity, Role, Row
+from webapp.models import Account, Delivery, MailboxIdentity, Role, Row
+from webapp.outbound import outbox as outbox_rows
+from webapp.outbound.claims import TOO_OLD_ALERT
+from webapp.outbound.outcome import ALERT_GIVE_UP_AFTER
 
 LONG_AGO = NOW - timedelta(days=1)
 PATIENCE = timedelta(minutes=5)
@@ -29,13 +31,20 @@ NO_ANSWER = ConnectionFailed("no", stage=Stage.CONNECT)
 
 @dataclass
 class Office:
-    """The desk with an Outgoing row and two administrators, one of them disabled."""
+    """The desk with an Outgoing row, an administrator and a technician; a server in memory takes the mail."""
 
     desk: Desk
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
 
-    def tell(self) -> bool:
-        return tell(self.desk.instance, now=self.desk.now, connect=lambda _: MemoryTransport(self.outbox))
+    def tell(self) -> int:
+        """Look, and deliver what there is."""
+        told = tell(self.desk.instance, now=self.desk.now)
+        self.deliver()
+        return told
+
+    def deliver(self, *, after: timedelta = timedelta(0)) -> None:
+        self.desk.now += after
+        make_deliverer(self.desk.instance, connect=lambda _: MemoryTransport(self.outbox)).run(self.desk.now)
 
     def subjects(self) -> list[str]:
         return [
@@ -45,18 +54,33 @@ class Office:
             if line.startswith("Subject: ")
         ]
 
+    def states(self) -> list[tuple[str, str]]:
+        """Of everything in the outbox: the state, and our sentence about it."""
+        with self.desk.instance.database.reading() as session:
+            query = sa.select(Delivery).order_by(Delivery.id)
+            return [(one.state.value, one.error) for one in session.scalars(query)]
+
 
 @pytest.fixture
 def office(desk: Desk) -> Office:
     told = {"host": "smtp.desk.test", "username": "help@desk.test", "from_address": "help@desk.test"}
     set_row(desk.instance, Row.OUTGOING, **told, active="true")
+    add_administrator(desk, "ada@desk.test")
     with desk.instance.database.writing() as session:
-        for email, role in (("ada@desk.test", Role.ADMINISTRATOR), ("tom@desk.test", Role.TECHNICIAN)):
-            accounts.create_account(
-                session, email=email, name="N", role=role, password="long enough 1", now=NOW, actor="t"
-            )
+        accounts.create_account(
+            session, email="tom@desk.test", name="N", role=Role.TECHNICIAN, password="long enough 1",
+            now=NOW, actor="t",
+        )  # fmt: skip
     desk.poll()
     return Office(desk)
+
+
+def add_administrator(desk: Desk, email: str) -> None:
+    with desk.instance.database.writing() as session:
+        accounts.create_account(
+            session, email=email, name="N", role=Role.ADMINISTRATOR, password="long enough 1", now=NOW,
+            actor="t",
+        )  # fmt: skip
 
 
 def trouble(desk: Desk, *, later: timedelta = timedelta(0), up_since: datetime = LONG_AGO) -> Trouble | None:
@@ -145,51 +169,110 @@ class TestTelling:
         assert "X-Auto-Response-Suppress: All" in text
         assert f"{LOOP_HEADER}: " in text
 
-    def test_what_was_claimed_by_another_process_is_not_told_again(
+    def test_of_two_processes_one_tells(self, office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The other one does between our look and our claim; PostgreSQL lets it."""
+        self.fail(office)
+        with office.desk.instance.database.reading() as session:
+            old = alerts._find_news(session, office.desk.instance, office.desk.now)
+        assert office.tell()
+        monkeypatch.setattr(alerts, "_find_news", lambda *_: old)
+        assert not office.tell()
+        assert len(office.states()) == 1
+
+    def test_the_mail_and_the_mark_are_one_transaction(
         self, office: Office, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.fail(office)
-        find = alerts._find_way
+        monkeypatch.setattr(outbox_rows, "enqueue", crash)
+        with pytest.raises(RuntimeError):
+            office.tell()
+        assert alerted(office) is None
+        monkeypatch.undo()
+        assert office.tell()
 
-        def other_process_first(instance: object, news: alerts._News) -> object:
-            monkeypatch.setattr(alerts, "_find_way", find)
-            assert office.tell()
-            return find(office.desk.instance, news)
-
-        monkeypatch.setattr(alerts, "_find_way", other_process_first)
-        assert not office.tell()
-        assert len(office.outbox.sent) == 1
-
-    def test_what_could_not_be_sent_is_tried_again(self, office: Office) -> None:
+    def test_it_waits_while_outgoing_fails_and_arrives_once(self, office: Office) -> None:
         self.fail(office)
         office.outbox.fail_on["open"] = NO_ANSWER
-        with pytest.raises(NotTold, match="is failing"):
-            office.tell()
-        office.outbox.fail_on.clear()
         assert office.tell()
+        assert not office.tell()
+        office.outbox.fail_on.clear()
+        office.deliver(after=timedelta(minutes=20))
+        assert office.subjects() == ["Incoming mail is failing"]
 
     def test_what_may_have_arrived_is_not_sent_twice(self, office: Office) -> None:
         self.fail(office)
         office.outbox.lose_reply = True
-        with pytest.raises(NotTold):
-            office.tell()
+        assert office.tell()
         office.outbox.lose_reply = False
+        office.deliver(after=timedelta(hours=5))
         assert not office.tell()
+        assert [state for state, _ in office.states()] == ["uncertain"]
+
+    def test_what_waited_for_hours_is_dropped_and_written_anew(self, office: Office) -> None:
+        self.fail(office)
+        office.outbox.fail_on["open"] = NO_ANSWER
+        assert office.tell()
+        office.deliver(after=ALERT_GIVE_UP_AFTER)
+        assert office.states() == [("not-sent", TOO_OLD_ALERT)]
+        office.outbox.fail_on.clear()
+        self.fail(office)
+        assert office.tell() == 1
+        office.deliver(after=timedelta(hours=1))
+        assert [state for state, _ in office.states()] == ["not-sent", "sent"]
+        self.recover(office)
+        assert office.tell()
+        assert office.subjects() == ["Incoming mail is failing", "Incoming mail works again"]
+
+    def test_it_works_again_before_anybody_was_told(self, office: Office) -> None:
+        """Then there is nothing to say: neither that it failed, nor that it works."""
+        self.fail(office)
+        office.outbox.fail_on["open"] = NO_ANSWER
+        assert office.tell()
+        self.recover(office)
+        assert not office.tell()
+        assert office.states() == [("not-sent", WITHDRAWN)]
+        office.outbox.fail_on.clear()
+        office.deliver(after=timedelta(hours=1))
+        assert office.outbox.sent == []
+        assert alerted(office) is None
+
+    def test_only_who_heard_of_it_hears_that_it_is_over(self, office: Office) -> None:
+        add_administrator(office.desk, "bo@desk.test")
+        office.outbox.refuse_recipients = {"bo@desk.test": "550 no such user"}
+        self.fail(office)
+        assert office.tell() == 2
+        add_administrator(office.desk, "cy@desk.test")
+        self.recover(office)
+        assert office.tell() == 1
+        assert [sent.recipients for sent in office.outbox.sent] == [("ada@desk.test",)] * 2
+
+    def test_an_address_no_mail_can_be_written_to_keeps_nobody_else_from_theirs(self, office: Office) -> None:
+        with office.desk.instance.database.writing() as session:
+            session.execute(sa.update(Account).where(Account.id == 1).values(email="jörg@desk.test"))
+        self.fail(office)
+        with pytest.raises(NotTold, match="ASCII"):
+            office.tell()
+        assert alerted(office) is None
+        add_administrator(office.desk, "bo@desk.test")
+        assert office.tell() == 1
+        assert [sent.recipients for sent in office.outbox.sent] == [("bo@desk.test",)]
 
     def test_with_outgoing_off_the_log_says_so_once(
         self, office: Office, caplog: pytest.LogCaptureFixture
     ) -> None:
         set_row(office.desk.instance, Row.OUTGOING, active="false")
         self.fail(office)
-        teller = Teller(office.desk.instance)
+        looks = Alerts(office.desk.instance)
         for _ in range(3):
-            teller.look(office.desk.now)
+            looks.look(office.desk.now)
         said = [record.getMessage() for record in caplog.records if "administrators" in record.getMessage()]
         assert said == [
-            "administrators were not told that incoming mail is failing: Outgoing email is not active"
+            "administrators are not told that incoming mail is failing: Outgoing email is not active"
         ]
-        with office.desk.instance.database.reading() as session:
-            assert session.scalars(sa.select(MailboxIdentity.alerted_at)).one() is None
+        assert alerted(office) is None
+        assert office.states() == []
+        set_row(office.desk.instance, Row.OUTGOING, active="true")
+        assert office.tell()
 
     def test_what_comes_and_goes_is_one_failure(self, office: Office) -> None:
         for _ in range(5):
@@ -221,95 +304,26 @@ class TestTelling:
         assert len(office.outbox.sent) == 1
 
     def test_one_bad_address_keeps_nobody_else_from_being_told(self, office: Office) -> None:
-        with office.desk.instance.database.writing() as session:
-            for email in ("bo@desk.test", "cy@desk.test"):
-                accounts.create_account(
-                    session, email=email, name="N", role=Role.ADMINISTRATOR, password="long enough 1",
-                    now=NOW, actor="t",
-                )  # fmt: skip
+        for email in ("bo@desk.test", "cy@desk.test"):
+            add_administrator(office.desk, email)
         office.outbox.refuse_recipients = {"ada@desk.test": "550 no such user", "bo@desk.test": "550 no"}
         self.fail(office)
         assert office.tell()
         assert [sent.recipients for sent in office.outbox.sent] == [("cy@desk.test",)]
         assert not office.tell()
 
-    def test_nobody_told_is_tried_again(self, office: Office) -> None:
+    def test_where_every_address_was_refused_it_is_written_anew_hours_later(self, office: Office) -> None:
         office.outbox.refuse_recipients = {"ada@desk.test": "550 no such user"}
         self.fail(office)
-        with pytest.raises(NotTold):
-            office.tell()
-        assert alerted(office) is None
-        office.outbox.refuse_recipients = {}
         assert office.tell()
-
-    def test_the_claim_of_a_process_that_was_killed_runs_out(self, office: Office) -> None:
-        self.fail(office)
-        with office.desk.instance.database.writing() as session:
-            session.execute(sa.update(MailboxIdentity).values(alert_claimed_at=office.desk.now))
         assert not office.tell()
-        office.desk.now += CLAIM_FOR
+        office.desk.now += ALERT_GIVE_UP_AFTER
+        self.fail(office)
         assert office.tell()
 
 
-class TestTeller:
-    """Asking again and again would lock the account the mail is sent with."""
-
-    def look(self, office: Office, error: MailServerError, minutes: int) -> int:
-        """How often the mail server was asked within so many minutes."""
-        office.desk.server.fail_on["open"] = NO_ANSWER
-        for _ in range(2):
-            office.desk.poll()
-        clock, asked = [0.0], []
-
-        def connect(settings: ServerSettings) -> MemoryTransport:
-            asked.append(settings)
-            return MemoryTransport(office.outbox)
-
-        office.outbox.fail_on["open"] = error
-        teller = Teller(office.desk.instance, connect=connect, clock=lambda: clock[0])
-        for minute in range(minutes):
-            clock[0] = minute * 60.0
-            teller.look(office.desk.now + timedelta(minutes=minute))
-        return len(asked)
-
-    def test_a_server_that_does_not_answer_is_asked_less_and_less_often(self, office: Office) -> None:
-        assert self.look(office, NO_ANSWER, 36) == 4
-
-    def test_a_refused_sign_in_is_repeated_after_half_an_hour(self, office: Office) -> None:
-        assert self.look(office, AuthenticationFailed("no", stage=Stage.SIGN_IN), 31) == 2
-
-    def test_new_settings_are_tried_at_once(self, office: Office) -> None:
-        office.desk.server.fail_on["open"] = NO_ANSWER
-        for _ in range(2):
-            office.desk.poll()
-        office.outbox.fail_on["open"] = AuthenticationFailed("no", stage=Stage.SIGN_IN)
-        teller = Teller(
-            office.desk.instance, connect=lambda _: MemoryTransport(office.outbox), clock=lambda: 0.0
-        )
-        teller.look(office.desk.now)
-        office.outbox.fail_on.clear()
-        teller.look(office.desk.now)
-        assert office.outbox.sent == []
-        set_row(office.desk.instance, Row.OUTGOING, timeout_ms="20000")
-        teller.look(office.desk.now)
-        assert len(office.outbox.sent) == 1
-
-    def test_who_is_stopped_tells_nothing_and_gives_the_news_back(self, office: Office) -> None:
-        office.desk.server.fail_on["open"] = NO_ANSWER
-        for _ in range(2):
-            office.desk.poll()
-        teller = Teller(office.desk.instance, connect=lambda _: stopped())
-
-        def stopped() -> MemoryTransport:
-            teller.stop()
-            return MemoryTransport(office.outbox)
-
-        office.outbox.fail_on["send"] = NO_ANSWER  # what cutting the connection comes to
-        teller.look(office.desk.now)
-        teller.look(office.desk.now)
-        office.outbox.fail_on.clear()
-        assert office.outbox.sent == []
-        assert office.tell()
+def crash(*_: object, **__: object) -> None:
+    raise RuntimeError
 
 
 def alerted(office: Office) -> datetime | None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from tests.factories import MAILBOX, NOW, make_raw, set_incoming
 from tests.inbound.conftest import Desk
 from webapp.desk import mail_servers, options
-from webapp.inbound.decide import Facts
+from webapp.inbound.case import Facts
 from webapp.inbound.poll import NotPolled
 from webapp.mailserver.errors import AuthenticationFailed, ConnectionFailed, FolderRefused, Stage
 from webapp.models import Disposition, MailboxIdentity, Placement, PollRun, Row, Setting, TicketStatus

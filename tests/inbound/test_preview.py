@@ -241,7 +241,7 @@ def test_a_job_that_fails_says_why_and_what_to_do(desk: Desk) -> None:
 
 def test_no_password_is_left_once_a_job_has_ended(desk: Desk) -> None:
     def start_failing() -> PreviewJob:
-        wanted = replace(draft_of(desk), password="canary-7391")
+        wanted = replace(draft_of(desk), secret="canary-7391")
         return ended(Previews(desk.instance, connect=refuse).start(wanted))
 
     def refuse(settings: ServerSettings) -> MemoryMailbox:
@@ -259,8 +259,10 @@ def test_no_password_is_left_once_a_job_has_ended(desk: Desk) -> None:
 def held(password: str) -> list[object]:
     """What there is with this password in the memory of this process."""
     gc.collect()
-    kinds = (Draft, ServerSettings)
-    return [thing for thing in gc.get_objects() if isinstance(thing, kinds) and thing.password == password]
+    things = gc.get_objects()
+    drafts = [thing for thing in things if isinstance(thing, Draft) and thing.secret == password]
+    settings = [thing for thing in things if isinstance(thing, ServerSettings) and thing.password == password]
+    return [*drafts, *settings]
 
 
 def test_a_job_that_breaks_says_so(desk: Desk) -> None:

@@ -24,7 +24,7 @@ from webapp.models import Disposition, Entry, Inbound, Row, Ticket, TicketStatus
 
 pytestmark = pytest.mark.dovecot
 
-CORPUS = sorted((Path(__file__).parent.parent / "messages").rglob("*.eml"))
+CORPUS = sorted((Path(__file__).parent.parent / "messages").glob("*/*.eml"))
 SOURCES = sorted({path.parent for path in CORPUS})
 MIXED = 48  # of our own making, beside the corpus
 

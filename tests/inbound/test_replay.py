@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from tests.factories import make_raw, set_incoming
 from tests.inbound.conftest import Desk
 from webapp.inbound.again import AgainRefused
-from webapp.inbound.apply import RAW_MESSAGE
+from webapp.inbound.received import RAW_MESSAGE
 from webapp.inbound.replay import Replay, apply_replay, compare, stored_ids
 from webapp.models import ActionKind, Attachment, Audit, Entry, Inbound, InboundAction, RawMessage, Ticket
 

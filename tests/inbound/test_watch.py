@@ -69,6 +69,17 @@ def test_it_wakes_the_poll_after_connecting_and_for_each_new_message(watching: W
     assert set(watching.desk.server.commands) == {"open", "wait_for_news"}
 
 
+def test_exchange_is_polled_and_not_watched(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no IDLE: asking for it would be one sign-in more for nothing."""
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.02)
+    set_incoming(desk.instance, protocol="exchange", host="mail.desk.test", port="")
+    desk.poll()
+    watching = Watching(desk)
+    time.sleep(0.3)
+    watching.watcher.stop()
+    assert (watching.connections, watching.woken) == (0, 0)
+
+
 def test_changed_settings_make_a_new_connection_and_off_ends_it(watching: Watching) -> None:
     watching.wait_until_idle()
     set_incoming(watching.desk.instance)

@@ -87,6 +87,28 @@ def calendar(line: bytes, count: int) -> bytes:
     return file(b"Content-Type: text/calendar; method=REQUEST\r\n", body)
 
 
+def ber(tag: int, content: bytes) -> bytes:
+    size = len(content).to_bytes(4, "big")
+    return bytes((tag, 0x84)) + size + content
+
+
+def signed_in_pieces(count: int) -> bytes:
+    """A CMS object whose content comes in so many pieces without an octet."""
+    content = b"\x24\x80" + b"\x04\x00" * count + b"\0\0"
+    encapsulated = ber(0x30, ber(6, bytes.fromhex("2a864886f70d010701")) + ber(0xA0, content))
+    signed = ber(0x30, ber(2, b"\1") + ber(0x31, b"") + encapsulated)
+    octets = ber(0x30, ber(6, bytes.fromhex("2a864886f70d010702")) + ber(0xA0, signed))
+    head = b"Content-Type: application/pkcs7-mime\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    return head + base64.encodebytes(octets)
+
+
+def tnef_of_empty_values(properties: int) -> bytes:
+    one = b"\x1f\x10\x00\x10" + (4_000).to_bytes(4, "little") + bytes(4) * 4_000
+    value = properties.to_bytes(4, "little") + one * properties
+    head = b"\x78\x9f\x3e\x22\x01\x00\x01\x03\x90\x06\x00" + len(value).to_bytes(4, "little")
+    return file(b"Content-Type: application/ms-tnef\r\n", head + value + b"\0\0")
+
+
 def encoded_body(encoding: bytes, body: bytes) -> bytes:
     return text(body, b"Content-Transfer-Encoding: " + encoding)
 
@@ -135,6 +157,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "RFC 2231 sections": lambda: sections(2 * KB),
     "parameters, 100,000": lambda: header(b"Content-Type", b"text/plain" + b"; a=b" * 100 * KB),
     "parameters without values": lambda: header(b"Content-Type", b"text/plain" + b";" * 30 * KB + b"="),
+    "parameters in one word, in 490 parts": lambda: parts(
+        490, b"Content-Type: text/plain; " + b"a" * 30 * KB + b"\r\n\r\nhello"
+    ),
     "parameters of open quotes": lambda: header(b"Content-Type", b"text/plain" + b'; a="\\' * 8 * KB),
     "a file name of 1 MB": lambda: file(b"Content-Type: a/b; name=" + b"../" * 300 * KB + b"\r\n", b"x"),
     "10,000 files of one name": lambda: parts(10 * KB, b"Content-Type: a/b; name=a.bin\r\n\r\nx"),
@@ -185,6 +210,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a line of 10 MB": lambda: text(b"a" * 10 * MB),
     "a line of 5 MB of quote marks": lambda: text(b">" * 5 * MB),
     "quotes of growing depth": lambda: text(b"".join(b">" * n + b" a\r\n" for n in range(2 * KB))),
+    "marks to reply above in one line": lambda: text(b"reply above this line " * 100 * KB),
+    "quotes by initials, 50,000": lambda: text(b"On 1.1.2024 Ann wrote:\r\nC> a\r\n\r\n" * 50 * KB),
     "attributions, 100,000": lambda: text(b"On Mon, 1 Jan 2024, Ann Lee wrote:\r\n> a\r\n" * 100 * KB),
     "an attribution without an end": lambda: text(b"On " + b"Monday, Ann " * 200 * KB),
     "headers quoted, 100,000": lambda: text(
@@ -206,6 +233,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "HTML of one attribute of 5 MB": lambda: html(b'<p title="' + b"a" * 5 * MB + b'">hello'),
     "HTML of tables in tables": lambda: html(b"<table><tr><td>" * 5 * KB),
     "HTML of lists in lists": lambda: html(b"<ul><li>" * 5 * KB),
+    "HTML of lists in lists, 60,000": lambda: html(b"<ul><li>" * 60 * KB),
+    "HTML of 2 MB of items": lambda: html(b"<li>" * 500 * KB),
+    "HTML in 20 parts of 400 KB": lambda: parts(20, HTML + b"\r\n" + b"<td>x" * 80 * KB),
     "HTML of formatting never closed": lambda: html(b"<b><i><a>" * 10 * KB + b"x"),
     "HTML of entities": lambda: html(b"&lt;&#65;&nbsp" * 100 * KB),
     "HTML of styles": lambda: html(b'<p style="' + b"a:b;" * 100 * KB + b'">hello'),
@@ -214,6 +244,11 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "HTML of 10 MB": lambda: html(b"<p>hello <b>Ann</b></p>\r\n" * 400 * KB),
     "HTML of script pieces": lambda: html(b"<scr<script>ipt>" * 30 * KB),
     # containers
+    "CMS in pieces of nothing": lambda: parts(20, signed_in_pieces(490 * KB)),
+    "TNEF of empty values": lambda: tnef_of_empty_values(1_500),
+    "490 calendars without an event": lambda: parts(
+        490, b"Content-Type: text/calendar\r\n\r\nBEGIN:VCALENDAR\r\n" + b"X:a\r\n" * 19 * KB
+    ),
     "TNEF of lengths that lie": lambda: tnef(10 * KB),
     "calendar of 100,000 attendees": lambda: calendar(b"ATTENDEE;CN=Ann:mailto:ann@acme.test\r\n", 100 * KB),
     "calendar of 100,000 folds": lambda: calendar(b"SUMMARY:a\r\n" + b" b\r\n" * 100 * KB, 1),

@@ -37,7 +37,7 @@ TYPED = st.text(st.characters(exclude_categories=["Cs"]), max_size=400)
 
 
 @given(TYPED, st.sampled_from(["", "Bob\nDesk"]))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_any_text_arrives_as_it_was_typed(text: str, signature: str) -> None:
     text = tidy(text)
     raw = compose(replace(PLAIN, text=text, signature=signature))
@@ -50,7 +50,22 @@ def test_any_text_arrives_as_it_was_typed(text: str, signature: str) -> None:
     assert content == (f"{text}\n\n-- \n{signature}\n" if signature else f"{text}\n")
 
 
+@pytest.mark.parametrize("field", ["text", "signature", "quote"])
+@pytest.mark.parametrize("text", ["a\rb", "a\r\nb\r\n", "a\r.\rMAIL FROM:<x@y>", "half a letter \ud83d"])
+def test_no_line_ends_in_a_half_of_crlf(field: str, text: str) -> None:
+    written = {
+        "text": replace(PLAIN, text=text),
+        "signature": replace(PLAIN, signature=text),
+        "quote": replace(PLAIN, attribution="Ann wrote:", quote=text),
+    }
+    raw = compose(written[field])
+    assert b"\r" not in raw.replace(b"\r\n", b"")
+    assert b"\n" not in raw.replace(b"\r\n", b"")
+    assert raw.isascii()
+
+
 @given(st.binary(min_size=1, max_size=500), st.text(min_size=1, max_size=200))
+@settings(deadline=None)
 def test_files_are_where_they_are_said_to_be(content: bytes, name: str) -> None:
     files = [File(safe_name(name), b"\x01" + content), File("b.txt", b"second")]
     message = parse(compose(replace(PLAIN, files=files)))
@@ -171,6 +186,7 @@ def test_the_html_says_the_same() -> None:
 
 
 @given(TYPED)
+@settings(deadline=None)
 def test_typed_text_is_never_html(text: str) -> None:
     html = as_html(tidy(text))
     for tag in ("<p>", "</p>", "<br>", "<ul>", "</ul>", "<ol>", "</ol>", "<li>", "</li>", "</a>"):

@@ -116,6 +116,8 @@ def test_dialects(value: str) -> None:
         "12:00",
         "0000-00-00 00:00:00",
         "Tue, 5 Mar",
+        "Tue, 5 Mar 0024 12:00:00 +0000",
+        "Fri, 1 Jan 1904 00:00:00 +0000",
     ],
 )
 def test_no_date(value: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from webapp.mail import field_lines as fields
 from webapp.mail.address import parse_addresses
-from webapp.mail.headers import decode_words
+from webapp.mail.encoded_words import decode_words
 from webapp.mail.parameters import parse_parameters
 
 EVIL = [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from webapp.mail.headers import decode_words, split_headers
+from webapp.mail.encoded_words import decode_words
+from webapp.mail.headers import split_headers
 from webapp.mail.parameters import parse_parameters
 from webapp.mail.parse import parse
 

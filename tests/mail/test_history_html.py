@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from tests.mail.html_replies import FOLDED, GMAIL, WHOLE
+from tests.mail.stored import Stored, name_of, stored
 from webapp.mail import limits
 from webapp.mail.carry_over import cut_to
 from webapp.mail.history_html import find_history, without_last_attribution
@@ -33,45 +33,50 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s+", " ", text).strip()
 
 
-@pytest.mark.parametrize(("html", "own"), FOLDED.values(), ids=FOLDED.keys())
-def test_history_is_folded(html: str, own: str) -> None:
-    message = mail(html)
-    assert squeezed(message.reply_text) == squeezed(own)
-    assert message.body_html is not None
-    if find_history(html):  # else the words alone tell, and the HTML stays whole
-        assert message.body_html.count(FOLD) == 1
+ANSWERS = stored("replies/html", fewest=22)
+WHOLE = stored("replies/html-whole", fewest=10)  # nothing of these may be folded
+HTML = {message.name: message.body for message in ANSWERS}
+GMAIL = HTML["gmail"]
 
 
-def test_most_programs_are_known_by_their_structure() -> None:
-    assert [name for name, (html, _) in FOLDED.items() if find_history(html) is None] == []
+@pytest.mark.parametrize("message", ANSWERS, ids=name_of)
+def test_history_is_folded(message: Stored) -> None:
+    read = parse(message.raw)
+    assert read.reply_text == message.expected["reply_text"]
+    assert read.body_html is not None
+    assert read.body_html.count(FOLD) == 1
 
 
-TOP_POSTED = {name: case for name, case in FOLDED.items() if "answered below" not in name}
+def test_all_programs_are_known_by_their_structure() -> None:
+    assert [name for name, html in HTML.items() if find_history(html) is None] == []
 
 
-@pytest.mark.parametrize(("html", "own"), TOP_POSTED.values(), ids=TOP_POSTED.keys())
-def test_the_text_beside_is_cut_at_the_same_place(html: str, own: str) -> None:
+TOP_POSTED = [message for message in ANSWERS if "answered-below" not in message.name]
+
+
+@pytest.mark.parametrize("message", TOP_POSTED, ids=name_of)
+def test_the_text_beside_is_cut_at_the_same_place(message: Stored) -> None:
     """A text whose history no rule of words would know: only the HTML tells where it begins."""
-    history = find_history(html)
+    history = find_history(message.body)
     assert history is not None
-    written = without_last_attribution(html_to_text(html[: history.start]))
-    message = mail(html, text=f"{written}\n\nzyx 3.11.2026 wvu\nPlease restart it.\n")
-    assert squeezed(message.reply_text) == squeezed(own)
+    written = without_last_attribution(html_to_text(message.body[: history.start]))
+    read = mail(message.body, text=f"{written}\n\nzyx 3.11.2026 wvu\nPlease restart it.\n")
+    assert squeezed(read.reply_text) == squeezed(message.expected["reply_text"])
 
 
-@pytest.mark.parametrize("html", WHOLE.values(), ids=WHOLE.keys())
-def test_what_is_in_doubt_stays(html: str) -> None:
-    assert find_history(html) is None
-    message = mail(html)
-    assert message.reply_text == message.body_text.strip()
-    assert FOLD not in (message.body_html or "")
+@pytest.mark.parametrize("message", WHOLE, ids=name_of)
+def test_what_is_in_doubt_stays(message: Stored) -> None:
+    assert find_history(message.body) is None
+    read = parse(message.raw)
+    assert read.reply_text == read.body_text.strip() == message.expected["reply_text"]
+    assert FOLD not in (read.body_html or "")
 
 
 @pytest.mark.parametrize(
     "subject", ["Fwd: Printer", "FW: Printer", "WG: Drucker", "[T-12] Fwd: Printer", "TR : x"]
 )
 def test_a_forward_is_what_its_sender_wants_to_say(subject: str) -> None:
-    message = mail(FOLDED["outlook"][0], subject=subject)
+    message = mail(HTML["outlook"], subject=subject)
     assert "Please restart the printer." in message.reply_text
     assert FOLD not in (message.body_html or "")
 

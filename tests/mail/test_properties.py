@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from tests.mail.bounds import checked
 from webapp.mail.attachments import attachment_content
 from webapp.mail.dates import parse_date
+from webapp.mail.encoded_words import decode_words
 from webapp.mail.filenames import safe_filename
-from webapp.mail.headers import decode_words
 from webapp.mail.parameters import parse_parameters
 
 MESSAGES = [
     raw
-    for path in sorted((Path(__file__).parent.parent / "messages").rglob("*.eml"))
+    for path in sorted((Path(__file__).parent.parent / "messages").glob("*/*.eml"))
     if len(raw := path.read_bytes()) < 20_000
 ]
 EXAMPLES = int(os.environ.get("SERVICEDESK_EXAMPLES", "60"))

@@ -6,8 +6,6 @@ from webapp.mail.references import (
     message_id,
     message_ids,
     reference_chain,
-    strip_ticket_tag,
-    subject_ticket_numbers,
 )
 
 
@@ -76,22 +74,3 @@ def test_the_newest_references_are_kept() -> None:
     ids, cut = reference_chain([" ".join(f"<{number}@b>" for number in range(60))])
     assert ids == tuple(f"{number}@b" for number in range(10, 60))
     assert cut
-
-
-@pytest.mark.parametrize(
-    ("subject", "numbers", "stripped"),
-    [
-        ("Printer", (), "Printer"),
-        ("Re: [T-1042] Printer", (1042,), "Re: Printer"),
-        ("[t-7]Printer", (7,), "Printer"),
-        ("[T-1] and [T-2] and [T-1]", (1, 2), "and and"),
-        ("[T-0] [T-] [T-x] T-5 [T 5]", (), "[T-0] [T-] [T-x] T-5 [T 5]"),
-        ("[T-007]", (), "[T-007]"),
-        ("[T-٣]", (), "[T-٣]"),
-        ("[T-9999999999999999999]", (), "[T-9999999999999999999]"),
-        ("", (), ""),
-    ],
-)
-def test_ticket_tag(subject: str, numbers: tuple[int, ...], stripped: str) -> None:
-    assert subject_ticket_numbers(subject) == numbers
-    assert strip_ticket_tag(subject) == stripped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from webapp.mail.reply_token import make_message_id, read_token, reply_key, ticket_of
+from webapp.mail.reply_token import make_message_id, read_token, reply_key
 
 KEY = reply_key(b"k" * 32)
 
@@ -13,7 +13,6 @@ def test_a_token_names_its_ticket_and_its_account() -> None:
     token = read_token(KEY, f"<{make_message_id(KEY, 1042, 'desk.test', account_id=7)}>")
     assert token is not None
     assert (token.ticket_id, token.account_id) == (1042, 7)
-    assert ticket_of(KEY, make_message_id(KEY, 1042, "desk.test")) == 1042
     assert read_token(KEY, make_message_id(KEY, 1, "desk.test")).account_id is None  # type: ignore[union-attr]
 
 
@@ -28,7 +27,7 @@ def test_every_change_of_a_token_makes_it_prove_nothing() -> None:
         for other in "0", "1", ".", "f", "":
             changed = local[:position] + other + local[position + 1 :]
             if changed != local:
-                assert ticket_of(KEY, f"{changed}@{domain}") is None, changed
+                assert read_token(KEY, f"{changed}@{domain}") is None, changed
 
 
 @pytest.mark.parametrize(
@@ -47,12 +46,12 @@ def test_every_change_of_a_token_makes_it_prove_nothing() -> None:
     ],
 )
 def test_what_is_malformed_proves_nothing(message_id: str) -> None:
-    assert ticket_of(KEY, message_id) is None
+    assert read_token(KEY, message_id) is None
 
 
 def test_another_desk_s_token_proves_nothing_and_upper_case_neither() -> None:
-    assert ticket_of(reply_key(b"o" * 32), make_message_id(KEY, 1, "desk.test")) is None
-    assert ticket_of(KEY, make_message_id(KEY, 1, "desk.test").upper()) is None
+    assert read_token(reply_key(b"o" * 32), make_message_id(KEY, 1, "desk.test")) is None
+    assert read_token(KEY, make_message_id(KEY, 1, "desk.test").upper()) is None
 
 
 @pytest.mark.parametrize("domain", ["", "desk test", "desk.test>\r\nBcc: x@y", "дом.test", "a" * 250])

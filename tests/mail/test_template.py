@@ -106,6 +106,8 @@ def test_html_as_mail_has_it(text: str) -> None:
         ('text <a title="{subject}', "Line 1, character 6"),
         ("<{subject}>", "Line 1, character 1"),
         ("<p {subject}>", "Line 1, character 1"),
+        ('<p>\n<a title="x"\nhref="{link}">\n{subject}</a>', "Line 2, character 1"),
+        ("<p>x\n</p {subject}>", "Line 2"),
     ],
 )
 def test_html_no_mail_has(text: str, place: str) -> None:

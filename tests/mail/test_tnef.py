@@ -77,6 +77,16 @@ def test_plain_and_html_are_one_content() -> None:
     assert "<i>Ann</i> €" in message.body_html
 
 
+@pytest.mark.parametrize(("page", "codec"), [(28592, "iso8859-2"), (20866, "koi8_r"), (50220, "iso2022_jp")])
+def test_html_in_the_code_pages_that_mail_has_names_for(page: int, codec: str) -> None:
+    text = {"iso8859-2": "Błąd źródła", "koi8_r": "Принтер", "iso2022_jp": "直りました"}[codec]
+    found = made.properties(
+        made.variable(0x1013, made.BINARY, f"<p>{text}</p>".encode(codec)),
+        made.fixed(0x3FDE, made.LONG, struct.pack("<I", page)),
+    )
+    assert parse(made.mail(made.SIGNATURE + made.attribute(made.MAPI, found))).body_text == text
+
+
 def test_compressed_rtf_with_references_into_the_dictionary() -> None:
     # The example of MS-OXRTFCP section 3.1.1.
     packed = bytes.fromhex(

@@ -63,10 +63,7 @@ def _auth(reply: str) -> Script:
     return smtp({"AUTH": [reply]})
 
 
-NO_OFFICE365 = (
-    "An administrator there can turn it on again (Authenticated SMTP), or send through another provider: "
-    "this service desk cannot connect to Office365 yet."
-)
+OFFICE365_TO_SEND = "Choose Office365. Or an administrator there turns it on again (Authenticated SMTP)."
 GOOGLE_SAYS = "[AUTHENTICATIONFAILED] Invalid credentials (Failure)"
 ROWS = [
     Row(
@@ -255,8 +252,8 @@ ROWS = [
         stage=Stage.SIGN_IN,
         error=PasswordsNotAccepted,
         sentence="Microsoft 365 no longer accepts passwords for IMAP.",
-        cure="Use a mailbox at another provider: this service desk cannot connect to Office365 yet.",
-        field="host",
+        cure="Choose protocol Office365 and connect the account.",
+        field="protocol",
     ),
     Row(
         name="5.7.139",
@@ -267,8 +264,8 @@ ROWS = [
         stage=Stage.SIGN_IN,
         error=AuthenticationFailed,
         sentence="Your Microsoft 365 organisation has turned off password sign-in for SMTP.",
-        cure=NO_OFFICE365,
-        field="host",
+        cure=OFFICE365_TO_SEND,
+        field="protocol",
     ),
     Row(
         name="5.7.139 for a wrong password",
@@ -289,8 +286,8 @@ ROWS = [
         stage=Stage.SIGN_IN,
         error=AuthenticationFailed,
         sentence="Your Microsoft 365 organisation has turned off password sign-in for SMTP.",
-        cure=NO_OFFICE365,
-        field="host",
+        cure=OFFICE365_TO_SEND,
+        field="protocol",
     ),
     Row(
         name="no AUTH",

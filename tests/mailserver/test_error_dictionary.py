@@ -90,7 +90,7 @@ def test_row(authority: Authority, monkeypatch: pytest.MonkeyPatch, row: Row) ->
         results = list(diagnose(settings))
     check(results, row, server.port, usual.port)
     assert usual.received == b""  # a probe sends no command
-    assert tuple(result.stage for result in results) == stages(settings.protocol)
+    assert tuple(result.stage for result in results) == stages(settings)
     after = results[[result.stage for result in results].index(row.stage) + 1 :]
     assert all((result.state, result.fact) == (StageState.SKIPPED, "not reached") for result in after)
 

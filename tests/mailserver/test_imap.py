@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.mailserver.contract import MailboxBackend, MailboxContract, State, message
+from tests.mailserver.contract import MailboxBackend, NewsContract, State, message
 from tests.rig.dovecot import DovecotMailbox, DovecotServer
 from tests.rig.fixtures import DovecotStarter
 from tests.rig.proxy import Plan, Proxy, without_move
@@ -57,7 +57,7 @@ class DovecotBackend:
 
 
 @pytest.mark.parametrize("tls_mode", [TlsMode.IMPLICIT, TlsMode.STARTTLS])
-class TestImapMailbox(MailboxContract):
+class TestImapMailbox(NewsContract):
     @pytest.fixture
     def backend(self, dovecot: DovecotServer, tls_mode: TlsMode) -> MailboxBackend:
         return DovecotBackend(dovecot.mailbox(), tls_mode)

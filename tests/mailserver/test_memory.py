@@ -9,12 +9,12 @@ import pytest
 
 from tests.mailserver.contract import (
     DESK,
+    EnvelopeContract,
     MailboxBackend,
-    MailboxContract,
+    NewsContract,
     Sent,
     State,
     TransportBackend,
-    TransportContract,
     message,
 )
 from webapp.mailserver.base import Mailbox, Transport
@@ -81,13 +81,13 @@ class MemoryTransportBackend:
         return self.outbox.sent
 
 
-class TestMemoryMailbox(MailboxContract):
+class TestMemoryMailbox(NewsContract):
     @pytest.fixture
     def backend(self) -> MailboxBackend:
         return MemoryBackend()
 
 
-class TestMemoryTransport(TransportContract):
+class TestMemoryTransport(EnvelopeContract):
     @pytest.fixture
     def transport_backend(self) -> TransportBackend:
         return MemoryTransportBackend()

@@ -38,7 +38,7 @@ def test_nobody_is_listed_twice() -> None:
     ("mail_server", "name"),
     [
         ("aspmx.l.google.com.", "Gmail and Google Workspace"),
-        ("example-com.mail.protection.outlook.com", "Microsoft 365 and Outlook.com"),
+        ("example-com.mail.protection.outlook.com", "Microsoft 365"),
         ("mx.zoho.eu", "Zoho Mail (Europe), own domain"),
         ("mta5.am0.yahoodns.net", "Yahoo Mail"),
         ("mx-aol.mail.gm0.yahoodns.net", "AOL Mail"),  # the more particular entry

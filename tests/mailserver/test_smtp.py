@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from tests.mailserver.contract import DESK, Sent, TransportBackend, TransportContract, message
+from tests.mailserver.contract import DESK, EnvelopeContract, Sent, TransportBackend, message
 from tests.mailserver.secrets import remembered
 from tests.mailserver.smtp_settings import against
 from tests.rig.certificates import Authority
@@ -57,7 +57,7 @@ class SmtpBackend:
 
 
 @pytest.mark.parametrize("tls_mode", list(TlsMode))
-class TestSmtpTransport(TransportContract):
+class TestSmtpTransport(EnvelopeContract):
     @pytest.fixture
     def transport_backend(self, start_smtp: StartSmtp, tls_mode: TlsMode) -> TransportBackend:
         return SmtpBackend(start_smtp(tls_mode=tls_mode))

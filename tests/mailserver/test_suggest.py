@@ -72,11 +72,18 @@ def test_microsoft_is_told_plainly(ca: tuple[trustme.CA, Path]) -> None:
     zone = {("example.test", "MX"): ["10 example-test.mail.protection.outlook.com."]}
     receiving, sending = ask(zone, ca[1]), ask(zone, ca[1], sending=True)
     assert receiving is not None
-    assert receiving.changes == {}
-    assert "signing in with a password does not work any more" in receiving.sentence
+    assert receiving.changes == {"protocol": "office365", "mailbox": "help@example.test"}
+    assert "is kept at Microsoft 365: choose Office365" in receiving.sentence
     assert sending is not None
-    assert sending.host == "smtp.office365.com"
-    assert "end of December 2026" in sending.note
+    assert sending.changes == receiving.changes
+
+
+def test_a_personal_microsoft_mailbox_is_told_plainly(ca: tuple[trustme.CA, Path]) -> None:
+    for sending in (False, True):
+        told = suggesting.suggest("helpdesk@outlook.com", sending=sending)
+        assert told is not None
+        assert told.changes == {}
+        assert "signing in with a password does not work any more" in told.sentence
 
 
 def test_the_domains_own_record(ca: tuple[trustme.CA, Path]) -> None:

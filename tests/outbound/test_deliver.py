@@ -178,15 +178,22 @@ def test_deferred_mail_backs_off_and_is_given_up_after_48_hours(outbox: Outbox, 
     assert server.received.count(b"RCPT") == len(waits) + 1
 
 
-def test_automatic_mail_is_dropped_after_a_day_and_said_so(outbox: Outbox, scripted: Start) -> None:
+@pytest.mark.parametrize(
+    ("kind", "hours"), [(OutgoingKind.UPDATED, 24), (OutgoingKind.ACKNOWLEDGEMENT, 24), (ALERT, 4)]
+)
+def test_automatic_mail_is_dropped_after_its_time_and_said_so(
+    outbox: Outbox, scripted: Start, kind: OutgoingKind, hours: int
+) -> None:
     server = scripted({"RCPT": ["450 4.2.1 greylisted"]})
-    outbox.write(kind=ALERT)
+    outbox.write(kind=kind)
     outbox.write(kind=OutgoingKind.REPLY)
     outbox.deliver()
-    outbox.deliver(after=25 * HOUR)
+    outbox.deliver(after=hours * HOUR - MINUTE)
+    assert [one.state.value for one in outbox.all()] == ["deferred", "deferred"]
+    outbox.deliver(after=2 * MINUTE)
     assert [one.state.value for one in outbox.all()] == ["not-sent", "deferred"]
-    assert "24 hours" in outbox.all()[0].error
-    assert server.received.count(b"RCPT") == 3
+    assert f"{hours} hours" in outbox.all()[0].error
+    assert server.received.count(b"RCPT") == 4
 
 
 def test_an_uncertain_reply_is_sent_once_more_after_15_minutes(outbox: Outbox, scripted: Start) -> None:

@@ -158,10 +158,10 @@ class DovecotServer:
             )
         )
         # The output goes to a file: a daemon would keep a pipe open. Its own session, so that no signal
-        # meant for the tests reaches it; it is ended by its pid.
+        # meant for the tests reaches it; it is ended by its pid, or with the process that started it.
         with (folder / "output.log").open("wb") as output:
             process = subprocess.Popen(
-                [_program(), "-F", "-c", str(configuration)],
+                ["setpriv", "--pdeathsig=TERM", _program(), "-F", "-c", str(configuration)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -225,6 +225,11 @@ class DovecotMailbox:
         """APPEND a message with an INTERNALDATE; its UID."""
         with self.inspect() as imap:
             return imap.append(raw, received_at=received_at, seen=seen, folder=folder)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process of ours needs to trust this server."""
+        return {"SERVICEDESK_MAIL_CA_FILE": str(self.server.ca_file)}
 
     def deliver_many(self, raws: Mapping[str, bytes] | list[bytes]) -> list[str]:
         """APPEND several over one connection; their UIDs."""

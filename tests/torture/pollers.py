@@ -14,6 +14,7 @@ from typing import Self
 
 from tests.inbound.accounting import environment
 from tests.rig.dovecot import DovecotMailbox
+from tests.rig.places import Place
 from webapp.config import CHECKOUT
 from webapp.instance import Instance
 
@@ -21,7 +22,7 @@ from webapp.instance import Instance
 class Pollers:
     """Starts parsers and kills them, by pid."""
 
-    def __init__(self, instance: Instance, mailbox: DovecotMailbox) -> None:
+    def __init__(self, instance: Instance, mailbox: Place) -> None:
         self._mailbox, self._instance = mailbox, instance.settings.instance
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.torture.poller"],
@@ -61,6 +62,7 @@ class Pollers:
 
     def kill_a_server_child(self, dice: random.Random) -> bool:
         """One of this Dovecot's own imap processes: children of its master, known by name."""
+        assert isinstance(self._mailbox, DovecotMailbox)
         children = Path(f"/proc/{self._mailbox.server.process.pid}/task")
         pids = [int(pid) for task in children.iterdir() for pid in (task / "children").read_text().split()]
         sessions = [pid for pid in pids if _name_of(pid) == "imap"]

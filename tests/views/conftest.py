@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from flask import Flask
 from jinja2 import FileSystemBytecodeCache
 
+from tests.rig.postgres import copy_database
 from tests.views.browser import PASSWORD, PEOPLE, Browser
 from webapp.app import create_app
 from webapp.config import Settings, load_settings
@@ -22,15 +22,15 @@ from webapp.models import Account
 
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with the newest schema and nothing in it: copied, as migrating takes a while."""
+    """The folder of an instance with nothing in it: copied, as migrating takes a while."""
     folder = tmp_path_factory.mktemp("empty")
     open_instance(load_settings({}, instance=folder)).close()
-    return folder / "servicedesk.db"
+    return folder
 
 
 @pytest.fixture
 def settings(tmp_path: Path, empty_database: Path) -> Settings:
-    shutil.copy(empty_database, tmp_path)
+    copy_database(empty_database, tmp_path)
     return load_settings({}, instance=tmp_path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import zlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,6 +87,31 @@ def test_the_form_says_from_to_and_how_much(bob: Browser, ticket: int) -> None:
     assert "Up to 20 MB in all." in compose
     assert 'id="write-reply" value="reply" autocomplete="off" checked' in compose
     assert "Internal note – only staff see this" in compose
+
+
+def test_the_form_says_what_the_mail_server_takes(bob: Browser, instance: Instance, ticket: int) -> None:
+    with instance.database.writing() as session:
+        session.get_one(MailServer, "outgoing").largest_octets = 5_000_000
+    page = bob.get(PAGE).text
+    assert "Up to 3.5 MB in all: the mail server takes messages of up to 5 MB." in page
+    assert 'data-most-octets="3580769"' in page
+    with instance.database.writing() as session:
+        session.get_one(MailServer, "outgoing").largest_octets = 90_000
+    page = bob.get(PAGE).text
+    assert "No files fit: the mail server takes messages of up to 0 MB." not in page
+    assert "No files fit: the mail server takes messages of up to 0.09 MB." in page
+
+
+def test_the_form_shows_the_signature_and_it_goes_along(
+    bob: Browser, instance: Instance, ticket: int
+) -> None:
+    assert 'id="reply-signature">Bob Best</div>' in bob.get(PAGE).text
+    bob.send("/account", "/account", name="Bob Best", signature="Cheers, {name}")
+    assert 'id="reply-signature">Cheers, Bob Best</div>' in bob.get(PAGE).text
+    send(bob)
+    with instance.database.reading() as session:
+        [compressed] = session.scalars(sa.select(OutgoingMessage.compressed))
+    assert b"Cheers, Bob Best" in zlib.decompress(compressed)
 
 
 def test_a_viewer_has_no_form(vera: Browser, ticket: int) -> None:

@@ -25,3 +25,11 @@ def test_only_the_newest_are_kept() -> None:
         kept.keep(str(number), ENTERED)
     assert kept.find("0") is None
     assert kept.find(str(KEPT_FORMS)) is not None
+
+
+def test_nor_a_client_secret_but_that_one_was_typed() -> None:
+    kept = KeptEntries()
+    kept.keep("one", MultiDict({"tenant_id": "example.com", "client_secret": "canary-secret"}))
+    found = kept.find("one")
+    assert found is not None
+    assert dict(found) == {"tenant_id": "example.com", "client_secret_typed": "true"}

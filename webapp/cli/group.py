@@ -5,31 +5,36 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import click
 import sqlalchemy as sa
 from click.exceptions import NoArgsIsHelpError
 
-from webapp.config import ConfigError
+from webapp.config import ConfigError, load_settings
 from webapp.database import DatabaseError
 from webapp.desk.accounts import AccountError
+from webapp.desk.backup import BackupRefused
+from webapp.desk.database_copy import CopyRefused
 from webapp.desk.directory_csv import DirectoryError
+from webapp.desk.keys import KeysRefused
 from webapp.desk.mail_form import FormErrors
 from webapp.inbound.lease import LeaseBusy
 from webapp.inbound.parser_process import ParserDied
 from webapp.inbound.poll import NotPolled
 from webapp.instance import Instance, open_instance
 from webapp.mailserver.errors import MailServerError
+from webapp.running import StillRunning, in_use
 from webapp.vault import VaultError
 
 TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h: the same command may work later
 PLAIN = (
-    AccountError, ConfigError, DatabaseError, DirectoryError, MailServerError, NotPolled, ParserDied,
-    VaultError,
+    AccountError, BackupRefused, ConfigError, CopyRefused, DatabaseError, DirectoryError, KeysRefused,
+    MailServerError, NotPolled, ParserDied, StillRunning, VaultError,
 )  # fmt: skip
 
 
@@ -69,11 +74,28 @@ class OneLine(click.ClickException):
 @contextmanager
 def opened() -> Iterator[Instance]:
     """The instance, its database up to date."""
-    instance = open_instance()
-    try:
-        yield instance
-    finally:
-        instance.close()
+    settings = load_settings()
+    with in_use(settings.instance):
+        instance = open_instance(settings)
+        try:
+            yield instance
+        finally:
+            instance.close()
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Takes (done, total). On standard error, and only where a person watches."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.length = max(total, 1)
+            bar.update(done - bar.pos)
+
+        yield tell
 
 
 def now() -> datetime:
@@ -130,7 +152,7 @@ def moment_of(text: str) -> datetime:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
+    if isinstance(value, date):  # a datetime is one, too
         return value.isoformat()
     raise TypeError(f"{type(value).__name__} in JSON output")
 
@@ -138,3 +160,12 @@ def _plain(value: Any) -> Any:
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _NOT_FOR_OUTPUT = re.compile("[\x7f-\x9f\ud800-\udfff]")
 json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+
+
+def read_file(name: str, most: int) -> bytes:
+    """Up to `most` octets of a file somebody named."""
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(most)
+    except OSError as error:
+        raise click.ClickException(f"{name} cannot be read: {error.strerror}.") from error

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 import sqlalchemy as sa
 
-from webapp.cli.group import echo, echo_json, echo_table, json_option, now, opened
+from webapp.cli.group import echo, echo_json, echo_table, json_option, now, opened, read_file
 from webapp.desk import invoice_settings, invoices, options
 from webapp.desk.invoice_form import MAX_PDF, Entries, InvoiceRefused
 from webapp.models import DeliveryState, Invoice, OutgoingMessage
@@ -64,7 +63,7 @@ def send(
     The mail is in the outbox afterwards: the service desk that runs sends it, or `servicedesk outbox deliver`
     does. Ends with 1 where it is kept and not sent because Invoice email is off.
     """
-    pdf = _read_file(file, MAX_PDF + 1)
+    pdf = read_file(file, MAX_PDF + 1)
     text = _read_text(text_file) if text_file else ""
     with opened() as instance:
         with instance.database.reading() as session:
@@ -167,15 +166,6 @@ def _state(states: list[DeliveryState]) -> str:
 
 def _read_text(name: str) -> str:
     try:
-        return _read_file(name, 1_000_000).decode("utf-8-sig")
+        return read_file(name, 1_000_000).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise click.ClickException(f"{name} is not UTF-8.") from error
-
-
-def _read_file(name: str, most: int) -> bytes:
-    """Up to `most` octets."""
-    try:
-        with Path(name).open("rb") as file:
-            return file.read(most)
-    except OSError as error:
-        raise click.ClickException(f"{name} cannot be read: {error.strerror}.") from error

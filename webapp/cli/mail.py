@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 import click
+from sqlalchemy.orm import Session
 
 from webapp.cli.group import (
     echo,
@@ -21,6 +22,7 @@ from webapp.cli.group import (
     read_password,
 )
 from webapp.cli.mail_archive import check_archive_folder
+from webapp.cli.mail_held import held_messages
 from webapp.cli.mail_preview import preview_inbox
 from webapp.cli.mail_replay import replay_messages
 from webapp.cli.mail_suggest import suggest_settings
@@ -28,7 +30,11 @@ from webapp.desk import mail_log, mail_servers
 from webapp.desk.activation import needs_confirmation
 from webapp.desk.addresses import read_addr_spec
 from webapp.desk.connection_tests import sending
-from webapp.desk.mail_form import MODE_LABELS, check, fields_of, hints, texts_of, values_of
+from webapp.desk.mail_form import check, texts_of, values_of
+from webapp.desk.mail_hints import hints_of
+from webapp.desk.mail_identity import account_addresses
+from webapp.desk.mail_protocols import MODE_LABELS, PROTOCOL_LABELS, fields_of
+from webapp.desk.mail_secrets import sealed_of, secret_name
 from webapp.desk.mail_servers import Draft
 from webapp.inbound import foresight
 from webapp.inbound.explain import explain_message
@@ -38,7 +44,7 @@ from webapp.inbound.runs import Counts, RunReport
 from webapp.instance import Instance
 from webapp.mail import describe
 from webapp.mailserver.base import MailProtocol, TlsMode
-from webapp.mailserver.checks import Delivered, Foreseen
+from webapp.mailserver.checks import Delivered, Foreseen, Takes
 from webapp.mailserver.diagnosis import StageResult, StageState, diagnose
 from webapp.models import MailServer, Row
 
@@ -65,33 +71,52 @@ def mail() -> None:
 mail.add_command(preview_inbox)
 mail.add_command(check_archive_folder)
 mail.add_command(replay_messages)
+mail.add_command(held_messages)
 mail.add_command(suggest_settings)
 
 
 @mail.command("set")
 @click.argument("row", type=ROW)
 @click.argument("assignments", nargs=-1, metavar="KEY=VALUE...")
-@click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
-def set_row(row: str, assignments: tuple[str, ...], password_stdin: bool) -> None:
-    """Change a row; what is not named stays. The keys are listed by `servicedesk mail show ROW`."""
-    if not assignments and not password_stdin:
+@click.option(
+    "--password-stdin", is_flag=True, help="Read the password (Office365: client secret) from standard input."
+)
+@click.option("--client-secret-stdin", is_flag=True, help="The same, for Office365 by its own name.")
+def set_row(row: str, assignments: tuple[str, ...], password_stdin: bool, client_secret_stdin: bool) -> None:
+    """Change a row; what is not named stays. `servicedesk mail show ROW` lists the keys of its protocol.
+
+    Exchange has host and port, or ews_url; username; mailbox. Office365 has tenant_id, client_id,
+    client_secret_expires_on and mailbox; its account is connected on the settings page, in a browser.
+    """
+    if not assignments and not password_stdin and not client_secret_stdin:
         raise click.UsageError("Name at least one KEY=VALUE to change, or --password-stdin.")
     changes = dict(_assignment(text) for text in assignments)
-    password = read_password(True, "Password", confirm=False) if password_stdin else None
+    secret = None
+    if password_stdin or client_secret_stdin:
+        secret = read_password(True, "Password", confirm=False)
     with opened() as instance, instance.database.writing() as session:
-        wanted = mail_servers.draft(session, instance.vault, Row(row), changes, password)
+        password = None if client_secret_stdin else secret
+        wanted = mail_servers.draft(session, instance, Row(row), changes, password, client_secret=secret)
+        if client_secret_stdin and not wanted.typed:
+            raise click.UsageError("Only Office365 has a client secret: protocol=office365.")
         before = mail_servers.load(session, Row(row))
         was = values_of(before) if before else None
         stored = mail_servers.save(session, instance.vault, wanted, now=now(), actor="command line")
-        saved = _shown(Row(row), stored)
+        saved = _shown(session, Row(row), stored)
+        notes = hints_of(session, wanted.values)
     click.echo(f"{LABELS[Row(row)]} saved: {_summary(saved)}.")
-    for sentence in hints(wanted.values).values():
+    for sentence in notes.values():
         click.echo(f"Note: {sentence}")
     takes_more = needs_confirmation(was, wanted.values, last_test_passed=None).step
     if takes_more and not wanted.values.cutoff_enabled:
         click.echo(TAKES_ALL)
     elif takes_more:
         click.echo(f"Every unread message received since {saved['cutoff_at']} {TAKEN}")
+    if wanted.values.protocol is MailProtocol.OFFICE365 and not saved["account"]:
+        click.echo(
+            "Next: connect the Microsoft account, in a browser, on the page Mail server configuration."
+        )
+        return
     click.echo(f"Test them with: servicedesk mail test {row}")
 
 
@@ -102,7 +127,7 @@ def show_rows(row: str | None, as_json: bool) -> None:
     """The rows as saved; passwords are never shown."""
     wanted = [Row(row)] if row else list(Row)
     with opened() as instance, instance.database.reading() as session:
-        shown = [_shown(name, mail_servers.load(session, name)) for name in wanted]
+        shown = [_shown(session, name, mail_servers.load(session, name)) for name in wanted]
     if as_json:
         echo_json(shown[0] if row else shown)
         return
@@ -123,8 +148,8 @@ def test_row(row: str, send_to: str | None, as_json: bool) -> None:
         send_to = _recipient(Row(row), send_to)
     with opened() as instance:
         wanted, version = _saved_draft(instance, Row(row))
-        settings = mail_servers.server_settings(wanted, instance.settings)
-        foresee = foresight.foresee(instance, wanted) if settings.protocol is MailProtocol.IMAP else None
+        settings = mail_servers.server_settings(wanted, instance)
+        foresee = foresight.foresee(instance, wanted) if settings.receives else None
         send = (
             sending(instance, settings, send_to, row_label=LABELS[Row(row)], now=now()) if send_to else None
         )
@@ -251,15 +276,17 @@ def _assignment(text: str) -> tuple[str, str]:
     return name, value
 
 
-def _shown(row: Row, stored: MailServer | None) -> dict[str, Any]:
-    """The row as it is, or as it would be; never its password."""
+def _shown(session: Session, row: Row, stored: MailServer | None) -> dict[str, Any]:
+    """The row as it is, or as it would be; never its secret."""
     if stored:
         values = values_of(stored)
     else:
         values = check(row, texts_of(row, None), has_password=False, zone=ZoneInfo("UTC"))
     shown: dict[str, Any] = {"row": row.value, "set_up": stored is not None}
-    shown |= {name: getattr(values, name) for name in fields_of(row)}
-    shown["password"] = "saved" if stored and stored.password_sealed else "not set"
+    shown |= {name: getattr(values, name) for name in fields_of(row, values.protocol)}
+    shown[secret_name(values.protocol)] = "saved" if stored and sealed_of(stored) else "not set"
+    if values.protocol is MailProtocol.OFFICE365:
+        shown["account"] = next(iter(account_addresses(session, row)), "")
     return shown
 
 
@@ -272,10 +299,13 @@ def _for_people(value: Any) -> str:
 
 
 def _summary(saved: dict[str, Any]) -> str:
-    security = MODE_LABELS[TlsMode(saved["tls_mode"]) if saved["use_ssl"] else TlsMode.NONE]
     state = "active" if saved["active"] else "not active"
+    protocol = PROTOCOL_LABELS[saved["protocol"]]
+    if saved["protocol"] is MailProtocol.OFFICE365:
+        return f"{state}, {protocol}, {saved['account'] or 'no account connected yet'}"
+    mode = TlsMode(saved.get("tls_mode", TlsMode.IMPLICIT)) if saved["use_ssl"] else TlsMode.NONE
     where = f"{saved['host'] or 'no host yet'}:{saved['port']}"
-    return f"{state}, {saved['protocol'].upper()}, {where}, {security}"
+    return f"{state}, {protocol}, {where}, {MODE_LABELS[mode]}"
 
 
 def _recipient(row: Row, text: str) -> str:
@@ -290,7 +320,7 @@ def _recipient(row: Row, text: str) -> str:
 def _saved_draft(instance: Instance, row: Row) -> tuple[Draft, int]:
     with instance.database.reading() as session:
         stored = mail_servers.load(session, row)
-        if stored is None or not stored.host:
+        if stored is None or not stored.is_set_up:
             raise click.ClickException(
                 f"{LABELS[row]} are not set up. Set them up with: servicedesk mail set {row.value} host=..."
             )
@@ -328,9 +358,10 @@ def _remember_test(
     """Store how the saved settings fared; the stage that failed, if one did."""
     failed = next((stage for stage in stages if stage.state is StageState.FAILED), None)
     sentence = failed.remedy.sentence if failed and failed.remedy else ""
+    takes = next((stage.detail for stage in stages if isinstance(stage.detail, Takes)), None)
     with instance.database.writing() as session:
         mail_servers.record_test(
-            session, row, version=version, passed=failed is None, sentence=sentence, now=now()
+            session, row, version=version, passed=failed is None, sentence=sentence, now=now(), takes=takes
         )
     return failed
 

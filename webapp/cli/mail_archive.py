@@ -50,13 +50,13 @@ def check_archive_folder(days: int, as_json: bool) -> None:
 def _look(instance: Instance, days: int) -> ArchiveCheck:
     with instance.database.reading() as session:
         stored = mail_servers.load(session, Row.INCOMING)
-        if stored is None or not stored.host:
+        if stored is None or not stored.is_set_up:
             raise click.ClickException(NOT_SET_UP)
         wanted = mail_servers.stored_draft(instance.vault, stored)
     try:
         return check_archive(instance, wanted, since=now() - timedelta(days=days))
     except MailServerError as error:
-        remedy = explain(error, mail_servers.server_settings(wanted, instance.settings))
+        remedy = explain(error, mail_servers.server_settings(wanted, instance))
         raise click.ClickException(f"{remedy.sentence} {remedy.cure}") from error
 
 

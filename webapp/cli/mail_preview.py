@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
 import click
 
-from webapp.cli.group import echo, echo_json, echo_table, json_option, opened
+from webapp.cli.group import echo, echo_json, echo_table, json_option, opened, progress_bar
 from webapp.desk import mail_servers
 from webapp.inbound.dry_run import PreviewRow
-from webapp.inbound.preview import Preview, Progress, preview
+from webapp.inbound.preview import Preview, preview
 from webapp.inbound.verdict import counts_in_words, verdict
 from webapp.instance import Instance
 from webapp.mailserver.errors import MailServerError
@@ -49,30 +47,15 @@ def preview_inbox(limit: int | None, as_json: bool) -> None:
 def _look(instance: Instance, limit: int | None) -> Preview:
     with instance.database.reading() as session:
         stored = mail_servers.load(session, Row.INCOMING)
-        if stored is None or not stored.host:
+        if stored is None or not stored.is_set_up:
             raise click.ClickException(NOT_SET_UP)
         wanted = mail_servers.stored_draft(instance.vault, stored)
     try:
-        with _progress_bar() as progress:
+        with progress_bar("Looking at the inbox") as progress:
             return preview(instance, wanted, limit=limit, progress=progress)
     except MailServerError as error:
-        remedy = explain(error, mail_servers.server_settings(wanted, instance.settings))
+        remedy = explain(error, mail_servers.server_settings(wanted, instance))
         raise click.ClickException(f"{remedy.sentence} {remedy.cure}") from error
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Progress]:
-    """On standard error, and only where a person watches."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    with click.progressbar(length=1, label="Looking at the inbox", file=sys.stderr) as bar:
-
-        def tell(done: int, total: int) -> None:
-            bar.length = max(total, 1)
-            bar.update(done - bar.pos)
-
-        yield tell
 
 
 def _as_dict(row: PreviewRow, seen: Preview) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import click
 
 from webapp.cli.group import echo, echo_json, json_option, opened
+from webapp.mailserver.base import MailProtocol
 from webapp.mailserver.suggest import suggest
 
 
@@ -36,4 +37,5 @@ def suggest_settings(address: str, sending: bool, as_json: bool) -> None:
         echo(line)
     if found.changes:
         assignments = shlex.join(f"{name}={value}" for name, value in found.changes.items())
-        echo(f"servicedesk mail set {'outgoing' if sending else 'incoming'} {assignments} --password-stdin")
+        needs = "" if found.protocol is MailProtocol.OFFICE365 else " --password-stdin"
+        echo(f"servicedesk mail set {'outgoing' if sending else 'incoming'} {assignments}{needs}")

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
-import sqlalchemy as sa
-from sqlalchemy.orm import Session
 
-from webapp.cli.group import echo, echo_json, echo_table, json_option, now, opened
+from webapp.cli.group import echo, echo_json, echo_table, json_option, now, opened, read_file
+from webapp.cli.staff import working_account
 from webapp.desk import answers, reply_recipients, ticket_work
-from webapp.desk.answers import Answer
+from webapp.desk.answers import MAX_CHARACTERS, Answer
+from webapp.desk.reply_settings import MAX_FILES_MB, MEGABYTE
 from webapp.desk.ticket_work import WorkRefused
 from webapp.desk.tickets import ticket_as_dict, tickets_as_dicts
-from webapp.mail.address import fold_addr_spec
+from webapp.instance import Instance
 from webapp.mail.conversation import File
-from webapp.models import Account, Role, TicketStatus
+from webapp.models import Ticket, TicketStatus
 
 
 class TicketNumber(click.ParamType[int]):
@@ -111,37 +113,17 @@ def reply(
 
     The mail is in the outbox then: the service desk that runs sends it, or `servicedesk outbox deliver`.
     """
-    if note and (attached or to or cc or status or no_quote):
+    if note and (attached or to is not None or cc is not None or status or no_quote):
         raise click.UsageError("An internal note has only a text: leave out the other options")
     text = _read_text(text_file)
-    files = [File(Path(name).name, _read_file(name)) for name in attached]
-    with opened() as instance, instance.database.writing() as session:
-        found, actor = ticket_work.load(session, number), _account(session, by)
-        if found is None:
-            raise click.ClickException(f"There is no ticket T-{number}.")
+    files = _read_files(attached)
+    with opened() as instance:
         try:
             if note:
-                ticket_work.add_note(session, found, text, now=now(), actor=actor)
-                told: dict[str, Any] = {"number": number, "kind": "note"}
+                told = _add_note(instance, number, by, text)
             else:
-                suggested = reply_recipients.suggested(session, found)
-                answer = Answer(
-                    text=text,
-                    to=suggested.to if to is None else to,
-                    cc=suggested.cc if cc is None else cc,
-                    status=TicketStatus(status or "waiting"),
-                    quote=not no_quote,
-                    files=files,
-                )
-                entry = answers.reply(session, instance.vault, found, answer, now=now(), actor=actor)
-                people = entry.recipients or {}
-                told = {
-                    "number": number,
-                    "kind": "reply",
-                    "message_id": entry.message_id,
-                    "to": [address for _, address in people["to"]],
-                    "cc": [address for _, address in people["cc"]],
-                }
+                wanted = _Wanted(text, to, cc, TicketStatus(status or "waiting"), not no_quote, files)
+                told = _reply(instance, number, by, wanted)
         except WorkRefused as refused:
             raise click.ClickException(str(refused)) from refused
     if as_json:
@@ -152,29 +134,69 @@ def reply(
         echo(f"T-{number}: the reply to {', '.join(told['to'] + told['cc'])} is in the outbox.")
 
 
-def _account(session: Session, email: str) -> Account:
-    query = sa.select(Account).where(Account.email_key == fold_addr_spec(email))
-    found = session.scalar(query)
-    if found is None:
-        raise click.ClickException(f"There is no account {email}. `servicedesk user list` shows all.")
-    if not found.enabled or found.role is Role.VIEWER:
-        raise click.ClickException(f"{email} may not work on tickets.")
-    return found
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """A reply as it was asked for; without `to` or `cc`: as the ticket suggests."""
+
+    text: str
+    to: str | None
+    cc: str | None
+    status: TicketStatus
+    quote: bool
+    files: list[File]
+
+
+def _add_note(instance: Instance, number: int, by: str, text: str) -> dict[str, Any]:
+    with instance.database.writing() as session:
+        found, actor = _found(ticket_work.load(session, number), number), working_account(session, by)
+        ticket_work.add_note(session, found, text, now=now(), actor=actor)
+    return {"number": number, "kind": "note"}
+
+
+def _reply(instance: Instance, number: int, by: str, wanted: _Wanted) -> dict[str, Any]:
+    with instance.database.reading() as session:
+        found, actor = _found(session.get(Ticket, number), number), working_account(session, by)
+        suggested = reply_recipients.suggested(session, found)
+    answer = Answer(
+        text=wanted.text,
+        to=suggested.to if wanted.to is None else wanted.to,
+        cc=suggested.cc if wanted.cc is None else wanted.cc,
+        status=wanted.status,
+        quote=wanted.quote,
+        files=wanted.files,
+    )
+    entry = answers.reply(instance.database, instance.vault, number, answer, now=now(), actor_id=actor.id)
+    people = entry.recipients or {}
+    return {
+        "number": number,
+        "kind": "reply",
+        "message_id": entry.message_id,
+        "to": [address for _, address in people["to"]],
+        "cc": [address for _, address in people["cc"]],
+    }
+
+
+def _found(ticket: Ticket | None, number: int) -> Ticket:
+    if ticket is None:
+        raise click.ClickException(f"There is no ticket T-{number}.")
+    return ticket
 
 
 def _read_text(name: str) -> str:
+    """Raises for what no reply can have, before it is read whole."""
+    most = MAX_CHARACTERS * 4 + 1  # octets of one letter
+    octets = sys.stdin.buffer.read(most) if name == "-" else read_file(name, most)
+    if len(octets) == most:
+        raise click.ClickException(f"The text is too long: at most {MAX_CHARACTERS:,} characters fit.")
     try:
-        octets = sys.stdin.buffer.read() if name == "-" else _read_file(name)
         return octets.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise click.ClickException("The text is not UTF-8.") from error
 
 
-def _read_file(name: str) -> bytes:
-    try:
-        return Path(name).read_bytes()
-    except OSError as error:
-        raise click.ClickException(f"{name} cannot be read: {error.strerror}.") from error
+def _read_files(names: Sequence[str]) -> list[File]:
+    """No more of each than what is refused anyway."""
+    return [File(Path(name).name, read_file(name, MAX_FILES_MB * MEGABYTE + 1)) for name in names]
 
 
 def _who(shown: dict[str, Any]) -> str:

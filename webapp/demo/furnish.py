@@ -100,12 +100,12 @@ def _point_row(
             "use_ssl": "true",
             "username": MAILBOX,
         }
-    wanted = mail_servers.draft(session, instance.vault, row, changes, password)
+    wanted = mail_servers.draft(session, instance, row, changes, password)
     mail_servers.save(session, instance.vault, wanted, now=now, actor=ACTOR)
 
 
 def _leads_there(instance: Instance, stored: MailServer, port: str, password: str) -> bool:
-    held = mail_servers.stored_draft(instance.vault, stored).password
+    held = mail_servers.stored_draft(instance.vault, stored).secret
     return str(stored.port) == port and held == password
 
 

@@ -63,7 +63,7 @@ def create_account(
     account = Account(
         email=addr_spec,
         email_key=fold_addr_spec(addr_spec),
-        name=_read_name(name, addr_spec),
+        name=read_name(name, addr_spec),
         role=role,
         password_hash=_hash(password),
         enabled=True,
@@ -100,6 +100,17 @@ def reset_password(session: Session, *, email: str, password: str, now: datetime
     end_sessions(session, account)
     audit.record(session, now, actor, "account.reset_password", account.email)
     return account
+
+
+def change_profile(
+    session: Session, account: Account, *, name: str, signature: str | None, now: datetime
+) -> None:
+    """What somebody says of themselves, as it was read; `signature` None: the desk's."""
+    wanted = {"name": name, "signature": signature}
+    changed = [field for field, value in wanted.items() if getattr(account, field) != value]
+    account.name, account.signature = name, signature
+    if changed:
+        audit.record(session, now, account.email, "account.change_profile", account.email, changed=changed)
 
 
 def check_password(session: Session, email: str, password: str) -> Account | None:
@@ -211,7 +222,8 @@ def _read_address(session: Session, email: str) -> str:
     return addr_spec
 
 
-def _read_name(name: str, addr_spec: str) -> str:
+def read_name(name: str, addr_spec: str) -> str:
+    """A name on one line; without one the beginning of the address. Raises AccountError."""
     name = " ".join(name.split())
     if len(name) > MAX_NAME_CHARACTERS or not name.isprintable():
         raise AccountError(f"Enter a name of at most {MAX_NAME_CHARACTERS} characters.", field="name")

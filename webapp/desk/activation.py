@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from webapp.desk.mail_fields import read_moment
 from webapp.desk.mail_form import FormErrors, MailServerValues
+from webapp.desk.mail_protocols import CLASSIC
 from webapp.desk.mail_servers import Draft
 from webapp.models import Row
 
@@ -149,8 +150,13 @@ def without_cutoff(wanted: Draft) -> Draft:
 
 
 def mailbox_of(values: MailServerValues) -> Mailbox:
-    """Protocol, host, port and user name: another of them is another inbox."""
-    return (values.protocol, values.host, values.port, values.username)
+    """Protocol, host, port and account: another of them is another inbox.
+
+    Another Microsoft account is nothing an edited row says: whoever confirms one turns the row off.
+    """
+    if values.protocol in CLASSIC:
+        return (values.protocol, values.host, values.port, values.username)
+    return (values.protocol, values.host, values.port, values.address.casefold())
 
 
 def _takes_older(before: MailServerValues | None, wanted: MailServerValues) -> bool:

@@ -6,12 +6,16 @@ person's. The rule is asked from both sides, when a row is saved and when a pers
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import email_validator
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.mail.address import fold_addr_spec
-from webapp.models import Account, MailServer, Row, UserAddress
+from webapp.mail.reply_address import without_detail
+from webapp.mailserver.base import MailProtocol
+from webapp.models import Account, MailServer, MicrosoftConnection, Row, UserAddress
 
 # Companies' own networks use .local, .internal and the like, and their mail servers deliver there.
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -36,7 +40,22 @@ def incoming_addresses(session: Session) -> frozenset[str]:
     row = session.get(MailServer, Row.INCOMING.value)
     if row is None:
         return frozenset()
-    return frozenset(fold_addr_spec(text) for text in (row.username, row.from_address) if "@" in text)
+    names = (row.username, row.mailbox, row.from_address)
+    own = frozenset(fold_addr_spec(text) for text in names if "@" in text)
+    account = _account_addresses(session, row)
+    return own | account if own <= account else own  # a shared mailbox has other addresses than its account
+
+
+def _account_addresses(session: Session, row: MailServer) -> frozenset[str]:
+    """Those of the Microsoft account the row is connected with."""
+    if row.protocol != MailProtocol.OFFICE365:
+        return frozenset()
+    found = session.scalar(
+        sa.select(MicrosoftConnection.addresses).where(
+            MicrosoftConnection.row == row.row, MicrosoftConnection.confirmed
+        )
+    )
+    return frozenset(map(fold_addr_spec, found or ()))
 
 
 def sending_addresses(session: Session) -> frozenset[str]:
@@ -45,9 +64,15 @@ def sending_addresses(session: Session) -> frozenset[str]:
     return frozenset(fold_addr_spec(text) for text in sending if "@" in text)
 
 
+def is_among(own: Collection[str], addr_spec: str) -> bool:
+    """Whether it is one of these (comparison keys), with a detail behind a plus or without (RFC 5233)."""
+    key = fold_addr_spec(addr_spec)
+    return key in own or without_detail(key) in own
+
+
 def refuse_incoming_mailbox(session: Session, addr_spec: str) -> None:
     """Raises ValueError when a person is to get the incoming mailbox's address."""
-    if fold_addr_spec(addr_spec) in incoming_addresses(session):
+    if is_among(incoming_addresses(session), addr_spec):
         raise ValueError(incoming_refusal(addr_spec))
 
 

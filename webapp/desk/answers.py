@@ -1,7 +1,9 @@
 """A technician answers a customer: the entry, the mail in the outbox and the new status, or nothing of it.
 
-Everything is written into the caller's transaction. The form that sends says which entries it has seen and
-has a key of its own: a reply is not sent over a colleague's head, and never twice.
+The mail is composed and compressed first, which takes a second or two with large files, and everything is
+written in one transaction then; what could have changed meanwhile is asked again in it. The form that sends
+says which entries it has seen and has a key of its own: a reply is not sent over a colleague's head, and
+never twice.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.desk import audit, reply_recipients, reply_settings, ticket_work
+from webapp.database import Database
+from webapp.desk import audit, options, reply_recipients, reply_settings, ticket_work
 from webapp.desk.reply_message import compose_reply
 from webapp.desk.reply_recipients import Recipients, RecipientsRefused
 from webapp.desk.reply_settings import MEGABYTE, ReplySettings
 from webapp.desk.ticket_work import WorkRefused
 from webapp.mail import conversation, written_text
 from webapp.mail.conversation import File
+from webapp.mail.message import AttachmentInfo
 from webapp.models import (
     Account,
     Attachment,
@@ -39,6 +43,7 @@ from webapp.vault import Vault
 MAX_CHARACTERS = 50_000
 MAX_FILES = 50
 NEWS_CHARACTERS = 300
+TEXT_OCTETS = 100_000  # kept free beside the files, for what is written and quoted
 OFF = "Outgoing email is off, so no reply can be sent. Nothing was sent."
 _SEEN_KINDS = (EntryKind.MAIL, EntryKind.REPLY, EntryKind.NOTE)
 
@@ -93,44 +98,53 @@ class Answer:
     form_key: str | None = None  # random, one a form
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A reply as it will be written: checked, composed and compressed."""
+
+    answer: Answer
+    text: str
+    key: str | None
+    recipients: Recipients
+    files: tuple[AttachmentInfo, ...]
+    sender_name: str
+    outgoing: Outgoing
+
+
 def reply(
-    session: Session, vault: Vault, ticket: Ticket, answer: Answer, *, now: datetime, actor: Account
+    database: Database, vault: Vault, number: int, answer: Answer, *, now: datetime, actor_id: int
 ) -> Entry:
-    """The new entry; its mail is in the outbox. `ticket` as `ticket_work.load` gave it.
+    """The new entry; its mail is in the outbox.
 
     Raises AnswerRefused, Clash or SentAlready; then nothing was written.
     """
-    text = written_text.tidy(answer.text).strip()
-    key = f"{actor.id}:{answer.form_key}"[:64] if answer.form_key else None
-    _refuse_twice(session, ticket, text, key, answer.seen)
-    settings = reply_settings.load(session)
-    server = _sending_row(session, ticket, actor)
-    _check_text(text)
-    files = _check_files(answer.files, settings)
-    recipients = _read_recipients(session, answer)
-    if answer.seen is not None and (news := news_since(session, ticket.id, answer.seen)):
-        raise Clash(news)
-    try:
-        outgoing = compose_reply(
-            session, vault, ticket, from_address=server.from_address, settings=settings, name=actor.name,
-            text=text, recipients=recipients, files=files, quote=answer.quote, now=now,
-        )  # fmt: skip
-    except ValueError as error:
-        raise AnswerRefused(
-            f"No mail can be made of this: {error}. Check the From address of the Outgoing row."
-        ) from error
-    entry = _write(session, ticket, outgoing, settings, text, recipients, files, key, now, actor)
-    outbox.enqueue(
-        session, outgoing, recipients.addr_specs, row=Row.OUTGOING, kind=OutgoingKind.REPLY,
-        created_by=actor.email, now=now, ticket_id=ticket.id, entry_id=entry.id,
-    )  # fmt: skip
-    audit.record(
-        session, now, actor.email, "ticket.reply", f"T-{ticket.id}",
-        recipients=recipients.addr_specs, characters=len(text), files=len(files),
-    )  # fmt: skip
-    if answer.status is not None:
-        ticket_work.set_status(session, ticket, answer.status, seen=ticket.status, now=now, actor=actor)
-    return entry
+    loop_key = options.have_loop_key(database, vault)
+    with database.reading() as session:
+        ready = _prepare(session, loop_key, number, answer, now=now, actor=session.get_one(Account, actor_id))
+    with database.writing() as session:
+        ticket, actor = ticket_work.load(session, number), session.get_one(Account, actor_id)
+        if ticket is None:
+            raise AnswerRefused(_no_ticket(number))
+        _refuse_twice(session, ticket, ready.text, ready.recipients, ready.key, answer.seen)
+        _sending_row(session, ticket, actor)
+        _refuse_unseen(session, ticket, answer)
+        return _write(session, ticket, ready, now=now, actor=actor)
+
+
+def files_octets(settings: ReplySettings, largest_message: int | None) -> int:
+    """What all files of a reply may have: the setting, or less where the mail server takes no such message.
+
+    In a message 57 octets of a file are a line of 78 (RFC 2045 section 6.8).
+    """
+    if largest_message is None:
+        return settings.files_octets
+    return max(0, min(settings.files_octets, (largest_message - TEXT_OCTETS) * 57 // 78))
+
+
+def megabytes(octets: int) -> str:
+    """20, 7.2, 0.09: rounded down, so that what is said fits."""
+    parts = 10 if octets >= MEGABYTE else 100
+    return f"{octets * parts // MEGABYTE / parts:g}"
 
 
 def cannot_answer(session: Session, ticket: Ticket) -> str:
@@ -170,14 +184,64 @@ def from_mailbox(session: Session, account_name: str) -> tuple[str, str]:
     return reply_settings.load(session).sender_for(account_name), server.from_address if server else ""
 
 
-def _refuse_twice(session: Session, ticket: Ticket, text: str, key: str | None, seen: int | None) -> None:
-    """A form sends once; changed words in it are a new reply, which meets the news first."""
+def _prepare(
+    session: Session, loop_key: bytes, number: int, answer: Answer, *, now: datetime, actor: Account
+) -> _Ready:
+    ticket = session.get(Ticket, number)
+    if ticket is None:
+        raise AnswerRefused(_no_ticket(number))
+    text = written_text.tidy(answer.text).strip()
+    key = f"{actor.id}:{answer.form_key}"[:64] if answer.form_key else None
+    settings = reply_settings.load(session)
+    server = _sending_row(session, ticket, actor)
+    _check_text(text)
+    files = _check_files(answer.files, settings, server.largest_octets)
+    recipients = _read_recipients(session, answer)
+    _refuse_twice(session, ticket, text, recipients, key, answer.seen)
+    _refuse_unseen(session, ticket, answer)
+    try:
+        outgoing = compose_reply(
+            session, loop_key, ticket, from_address=server.from_address, settings=settings, writer=actor,
+            text=text, recipients=recipients, files=files, quote=answer.quote, now=now,
+        )  # fmt: skip
+    except ValueError as error:
+        raise AnswerRefused(
+            f"No mail can be made of this: {error}. Check the From address of the Outgoing row."
+        ) from error
+    if server.largest_octets is not None and outgoing.size > server.largest_octets:
+        raise AnswerRefused(_too_large(outgoing.size, server.largest_octets), field="files" if files else "")
+    return _Ready(
+        answer, text, key, recipients, tuple(conversation.file_infos(files)),
+        settings.sender_for(actor.name), outgoing,
+    )  # fmt: skip
+
+
+def _no_ticket(number: int) -> str:
+    return f"There is no ticket T-{number}."
+
+
+def _too_large(octets: int, most: int) -> str:
+    return (
+        f"The message has {octets / MEGABYTE:.1f} MB with everything in it; the mail server takes at most "
+        f"{megabytes(most)} MB. Leave something out."
+    )
+
+
+def _refuse_twice(
+    session: Session, ticket: Ticket, text: str, recipients: Recipients, key: str | None, seen: int | None
+) -> None:
+    """A form sends once; other words in it, or to others, are a new reply, which meets the news first."""
     known = session.scalar(sa.select(Entry).where(Entry.form_key == key)) if key else None
     if known is None:
         return
-    if known.ticket_id == ticket.id and known.body_text == text:
+    if known.ticket_id == ticket.id and known.body_text == text and known.recipients == _stored(recipients):
         raise SentAlready(known.id)
     raise Clash(news_since(session, ticket.id, min(seen or 0, known.id - 1)))
+
+
+def _refuse_unseen(session: Session, ticket: Ticket, answer: Answer) -> None:
+    if answer.seen is not None and (news := news_since(session, ticket.id, answer.seen)):
+        raise Clash(news)
 
 
 def _sending_row(session: Session, ticket: Ticket, actor: Account) -> MailServer:
@@ -198,7 +262,7 @@ def _check_text(text: str) -> None:
         )
 
 
-def _check_files(files: Sequence[File], settings: ReplySettings) -> list[File]:
+def _check_files(files: Sequence[File], settings: ReplySettings, largest: int | None) -> list[File]:
     """The files with safe names, each name once."""
     if len(files) > MAX_FILES:
         raise AnswerRefused(
@@ -211,14 +275,18 @@ def _check_files(files: Sequence[File], settings: ReplySettings) -> list[File]:
         if not file.content:
             raise AnswerRefused(f"The file {name} is empty. Leave it out or choose it again.", field="files")
         kept.append(File(name, file.content))
-    total = sum(len(file.content) for file in kept)
-    if total > settings.files_octets:
+    total, most = sum(len(file.content) for file in kept), files_octets(settings, largest)
+    if total > most:
         raise AnswerRefused(
-            f"The files have {total / MEGABYTE:.1f} MB in all; at most {settings.files_mb} MB can be sent. "
-            "Leave something out.",
+            f"The files have {total / MEGABYTE:.1f} MB in all; at most {megabytes(most)} MB can be sent"
+            f"{_because(largest) if most < settings.files_octets else ''}. Leave something out.",
             field="files",
         )
     return kept
+
+
+def _because(largest: int | None) -> str:
+    return f", as the mail server takes messages of up to {megabytes(largest or 0)} MB"
 
 
 def _free_name(name: str, taken: set[str]) -> str:
@@ -238,29 +306,35 @@ def _read_recipients(session: Session, answer: Answer) -> Recipients:
         raise AnswerRefused(str(refused), field=refused.field) from refused
 
 
-def _write(
-    session: Session,
-    ticket: Ticket,
-    outgoing: Outgoing,
-    settings: ReplySettings,
-    text: str,
-    recipients: Recipients,
-    files: Sequence[File],
-    key: str | None,
-    now: datetime,
-    actor: Account,
-) -> Entry:
+def _write(session: Session, ticket: Ticket, ready: _Ready, *, now: datetime, actor: Account) -> Entry:
+    """Entry, mail, audit and status."""
+    outgoing, addresses = ready.outgoing, ready.recipients.addr_specs
+    entry = _add_entry(session, ticket, ready, now, actor)
+    outbox.enqueue(
+        session, outgoing, addresses, row=Row.OUTGOING, kind=OutgoingKind.REPLY,
+        created_by=actor.email, now=now, ticket_id=ticket.id, entry_id=entry.id,
+    )  # fmt: skip
+    audit.record(
+        session, now, actor.email, "ticket.reply", f"T-{ticket.id}",
+        recipients=addresses, characters=len(ready.text), files=len(ready.files),
+    )  # fmt: skip
+    if ready.answer.status is not None:
+        ticket_work.set_status(session, ticket, ready.answer.status, seen=ticket.status, now=now, actor=actor)
+    return entry
+
+
+def _add_entry(session: Session, ticket: Ticket, ready: _Ready, now: datetime, actor: Account) -> Entry:
     entry = Entry(
         ticket_id=ticket.id,
         kind=EntryKind.REPLY,
         account_id=actor.id,
-        from_addr=outgoing.from_addr,
-        from_name=settings.sender_for(actor.name),
-        message_id=outgoing.message_id,
-        body_text=text,
-        reply_text=text,
-        recipients={"to": [list(one) for one in recipients.to], "cc": [list(one) for one in recipients.cc]},
-        form_key=key,
+        from_addr=ready.outgoing.from_addr,
+        from_name=ready.sender_name,
+        message_id=ready.outgoing.message_id,
+        body_text=ready.text,
+        reply_text=ready.text,
+        recipients=_stored(ready.recipients),
+        form_key=ready.key,
         created_at=now,
     )
     entry.attachments = [
@@ -268,9 +342,13 @@ def _write(
             position=info.position, filename=info.filename, content_type=info.content_type, size=info.size,
             inline=False, content_id=None, sha256=info.sha256,
         )
-        for info in conversation.file_infos(files)
+        for info in ready.files
     ]  # fmt: skip
     session.add(entry)
     ticket.updated_at = now
     session.flush()
     return entry
+
+
+def _stored(recipients: Recipients) -> dict[str, list[list[str]]]:
+    return {"to": [list(one) for one in recipients.to], "cc": [list(one) for one in recipients.cc]}

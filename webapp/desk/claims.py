@@ -106,16 +106,22 @@ def evidence(session: Session, claim: Ticket) -> str:
     return session.scalar(query) or ""
 
 
+def named_ticket(session: Session, ticket_id: int) -> Ticket | None:
+    """That ticket, or the one it was joined to in the end, locked until the transaction ends."""
+    target = session.get(Ticket, ticket_id, with_for_update=True)
+    for _ in range(_MERGES):
+        if target is None or target.merged_into_id is None:
+            break
+        target = session.get(Ticket, target.merged_into_id, with_for_update=True)
+    return target
+
+
 def _target(session: Session, claim: Ticket) -> Ticket:
     if claim.claimed_ticket_id is None:
         raise ClaimRefused("This ticket names no other ticket.")
     if claim.merged_into_id is not None:
         raise ClaimRefused(f"This ticket is joined to T-{claim.merged_into_id} already.")
-    target = session.get(Ticket, claim.claimed_ticket_id, with_for_update=True)
-    for _ in range(_MERGES):
-        if target is None or target.merged_into_id is None:
-            break
-        target = session.get(Ticket, target.merged_into_id, with_for_update=True)
+    target = named_ticket(session, claim.claimed_ticket_id)
     if target is None or target.id == claim.id:
         raise ClaimRefused("The ticket it names is not there any more. Refuse the claim.")
     return target

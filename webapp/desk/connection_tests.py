@@ -16,8 +16,8 @@ from datetime import datetime
 from webapp.desk import options
 from webapp.desk.jobs import Job, Jobs
 from webapp.instance import Instance
-from webapp.mailserver.base import ServerSettings
-from webapp.mailserver.checks import Delivered, Foresee, Foreseen, Send
+from webapp.mailserver.base import MailProtocol, ServerSettings
+from webapp.mailserver.checks import Delivered, Foresee, Foreseen, Send, Takes
 from webapp.mailserver.details import technical_details
 from webapp.mailserver.diagnosis import StageResult, StageState, diagnose, stages
 from webapp.mailserver.errors import Stage
@@ -74,6 +74,13 @@ class ConnectionTest(Job):
     details: str = field(default="", init=False, repr=False)  # once it ended: plain text to copy for support
 
     @property
+    def where(self) -> str:
+        """What is tested, in few words."""
+        if self.settings.protocol is MailProtocol.OFFICE365:
+            return f"Office365, {self.settings.mailbox or 'the mailbox of the connected account'}"
+        return f"{self.settings.host or 'no host'}:{self.settings.port}"
+
+    @property
     def failure(self) -> StageResult | None:
         return next((result for result in self.results if result.state is StageState.FAILED), None)
 
@@ -97,6 +104,11 @@ class ConnectionTest(Job):
         if self.crashed:
             return "The test itself broke. The log has the details."
         return self.remedy.sentence if self.remedy else ""
+
+    @property
+    def takes(self) -> Takes | None:
+        """What the server said of the size of messages; None: it was not asked, or not heard."""
+        return next((result.detail for result in self.results if isinstance(result.detail, Takes)), None)
 
     @property
     def summary(self) -> Summary | None:
@@ -150,7 +162,7 @@ class ConnectionTests(Jobs[ConnectionTest]):
         `foresee` and `send` add a last stage: see `diagnose`. `at_end` is called unless the test was stopped,
         and is done before anybody is told that the test has ended.
         """
-        planned = stages(settings.protocol, foresees=foresee is not None, sends=send is not None)
+        planned = stages(settings, foresees=foresee is not None, sends=send is not None)
         test = ConnectionTest(row, _without_password(settings), planned, _mark(settings.password))
 
         def work() -> None:

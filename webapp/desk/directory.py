@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session, selectinload
 from sqlalchemy.orm.exc import StaleDataError
 
 from webapp.desk import audit
-from webapp.desk.addresses import incoming_addresses, incoming_refusal
+from webapp.desk.addresses import incoming_addresses, incoming_refusal, is_among
 from webapp.desk.directory_csv import COLUMNS, CsvError, CsvUser, DirectoryError, check_csv, read_csv
 from webapp.desk.earlier_tickets import count_earlier_tickets, give_earlier_tickets
 from webapp.mail.address import fold_addr_spec
@@ -175,7 +175,7 @@ def _import_user(session: Session, line: CsvUser, known: _Known, now: datetime, 
         owner = known.users.get(key)
         if owner is not None and owner is not user:
             raise CsvError(line.line, column, f"{email} belongs to another user, {owner.name}.")
-        if key in known.incoming:
+        if is_among(known.incoming, key):
             raise CsvError(line.line, column, incoming_refusal(email))
     company = _find_or_make_company(session, line.company, known, now, result)
     before = row_of(user) if user is not None else None

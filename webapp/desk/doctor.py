@@ -8,21 +8,26 @@ import os
 import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 from webapp.config import OPTIONS, Settings
-from webapp.desk import mail_servers
+from webapp.desk import expiry, mail_servers, microsoft_state
+from webapp.desk.microsoft_connections import find as find_account
+from webapp.desk.microsoft_connections import find_pending
 from webapp.instance import Instance
-from webapp.models import Account, Role, Row, SendingTrouble
+from webapp.mailserver.base import MailProtocol
+from webapp.models import Account, MailServer, Role, Row, SendingTrouble
 from webapp.outbound import outbox
 from webapp.vault import VARIABLE, VaultError
 
 # Beside the settings themselves: where the instance is, its keys, and what the tests use.
-OTHER_VARIABLES = ("SERVICEDESK_INSTANCE", VARIABLE, "SERVICEDESK_FAILPOINT")
+OTHER_VARIABLES = ("SERVICEDESK_INSTANCE", VARIABLE, "SERVICEDESK_FAILPOINT", "SERVICEDESK_COPY_TO")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,7 @@ def examine(instance: Instance, environ: Mapping[str, str] | None = None) -> lis
         *_people(instance),
         *_rows(instance),
         *_outbox(instance),
+        *_expiring(instance),
     ]
 
 
@@ -50,7 +56,7 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     defaults["database_url"] = f"sqlite:///{settings.instance / 'servicedesk.db'}"
     for option in OPTIONS:
         value, default = getattr(settings, option.field), defaults[option.field]
-        shown = _without_password(value) if option.field == "database_url" else value
+        shown = _without_secret(option.field, value)
         origin = "the default" if value == default else f"default: {_plain(default)}"
         yield Finding("settings", "ok", f"{option.variable} = {_plain(shown)} ({origin}) – {option.help}")
 
@@ -70,8 +76,10 @@ def _plain(value: object) -> str:
     return (",".join(value) if isinstance(value, tuple) else str(value)) or "not set"
 
 
-def _without_password(url: str) -> str:
-    return make_url(url).render_as_string(hide_password=True)
+def _without_secret(field: str, value: object) -> object:
+    if field == "database_url":
+        return make_url(str(value)).render_as_string(hide_password=True)
+    return "set, not shown" if field.endswith(("_secret", "_token")) and value else value
 
 
 def _files(folder: Path) -> Iterator[Finding]:
@@ -134,12 +142,36 @@ def _rows(instance: Instance) -> Iterator[Finding]:
                 yield Finding("mail", "failed", f"{row.value}: password needed. {error}", cure)
                 continue
             state = "active" if stored.active else "not active"
-            yield Finding("mail", "ok", f"{row.value}: {state}, {stored.host}:{stored.port}.")
+            yield Finding("mail", "ok", f"{row.value}: {state}, {_where(stored)}.")
+            if stored.protocol == MailProtocol.OFFICE365:
+                yield _account(session, row)
             mailbox = mail_servers.mailbox_of(session, stored) if row is Row.INCOMING else None
             if mailbox is not None and mailbox.failing_since is not None:
                 since = f"{mailbox.failing_since:%Y-%m-%d %H:%M} UTC"
                 text = f"{row.value}: failing since {since}. {mailbox.last_error}"
                 yield Finding("mail", "failed", text, mailbox.last_cure)
+
+
+def _account(session: Session, row: Row) -> Finding:
+    """The row's Microsoft account."""
+    held, waiting = (look(session, row) for look in (find_account, find_pending))
+    state = microsoft_state.state_of(held, waiting)
+    if held is not None and state.key == "connected":
+        return Finding("mail", "ok", f"{row.value}: connected to {held.address}.")
+    text = f"{row.value}: {state.word}. {state.sentence}"
+    return Finding("mail", "warning", text, state.cure or "Connect it on the page of the mail servers.")
+
+
+def _where(stored: MailServer) -> str:
+    if stored.protocol == MailProtocol.OFFICE365:
+        return f"Office365, {stored.address or 'no account yet'}"
+    return f"{stored.host}:{stored.port}"
+
+
+def _expiring(instance: Instance) -> Iterator[Finding]:
+    for one in expiry.find(instance, datetime.now(UTC)):
+        state: Literal["ok", "warning", "failed"] = "warning" if one.is_soon else "ok"
+        yield Finding("expiry", "failed" if one.days < 0 else state, one.sentence, one.cure)
 
 
 def _outbox(instance: Instance) -> Iterator[Finding]:

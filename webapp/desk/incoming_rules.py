@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+from dataclasses import dataclass
 
-from sqlalchemy.orm import Session
+from webapp.desk.stored_setting import StoredSetting
 
-from webapp.models import Setting
-
-NAME = "incoming_rules"
 MAX_REOPEN_DAYS = 365
 
 
@@ -20,15 +16,9 @@ class IncomingRules:
     authserv_id: str = ""  # the mail server whose Authentication-Results count; "": none
     do_not_reply: bool = False  # do-not-reply and do_not_reply in an address are no-reply, too
     other_automated: bool = True  # rule 8
+    hold_claims: bool = False  # mail that may not be added to the ticket it names waits for a person
+    cc_colleagues: bool = False  # users of the ticket's company in To and Cc of its customer take part
 
 
-def load(session: Session) -> IncomingRules:
-    """What is saved; what this version does not know is left out, what is missing has its default."""
-    row = session.get(Setting, NAME)
-    saved: dict[str, Any] = row.value if row and isinstance(row.value, dict) else {}
-    known = {field.name for field in fields(IncomingRules)}
-    return IncomingRules(**{name: value for name, value in saved.items() if name in known})
-
-
-def save(session: Session, rules: IncomingRules) -> None:
-    session.merge(Setting(name=NAME, value=asdict(rules)))
+STORED = StoredSetting("incoming_rules", IncomingRules)
+load, save = STORED.load, STORED.save

@@ -41,7 +41,8 @@ class Totals:
 
 
 def rounded(amount: Decimal, currency: str) -> Decimal:
-    return amount.quantize(Decimal(1).scaleb(-CURRENCIES[currency]), ROUND_HALF_UP)
+    """Never -0.00: what is less than half a cent below nothing is nothing."""
+    return amount.quantize(Decimal(1).scaleb(-CURRENCIES[currency]), ROUND_HALF_UP) + 0
 
 
 def totals(lines: Sequence[Line], currency: str) -> Totals:

@@ -28,8 +28,9 @@ LABEL = 38
 WIDTHS = (84, 20, 26, 16, 28)  # of the table's columns; in all what is between the margins
 # Becomes the number of pages in the end. No font of ours has it, so `unprintable` keeps it out of all texts.
 _PAGES = "\ue000" * 2  # as wide as two digits
-# Letters that change with their neighbours need a shaper, which we do not have: better none than wrong ones.
-_SHAPED = ((0x0600, 0x08FF), (0xFB50, 0xFDFF), (0xFE70, 0xFEFC))
+# Letters that change with their neighbours, or are written from right to left, need a shaper, which we do not
+# have: better none than wrong ones, or a name spelt backwards.
+_SHAPED = ((0x0590, 0x08FF), (0xFB1D, 0xFDFF), (0xFE70, 0xFEFC))
 _NEEDS_NO_GLYPH = ("Zs", "Cf", "Cc")
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # tells every table of a font it leaves out

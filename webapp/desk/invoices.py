@@ -1,28 +1,26 @@
 """An invoice leaves through the Invoice row only: itself, its PDF and its mail are one transaction.
 
-A form sends once: it has a key, and the number is taken afterwards. Sent again by hand it is a new message
-with the same PDF; what failed is sent again in the outbox, as the same message.
+A form sends one number once: it has a key, and the number is taken afterwards. Sent again by hand it is a new
+message with the same PDF; what failed is sent again in the outbox, as the same message. PDF and mail are made
+before the transaction: with a large file that takes a second or two.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from webapp.database import Database
-from webapp.desk import audit, invoice_form, invoice_settings, options
+from webapp.desk import audit, invoice_form, invoice_mail, invoice_settings, options
 from webapp.desk.invoice_amounts import Line, money
 from webapp.desk.invoice_form import Checked, Entries, InvoiceRefused
 from webapp.desk.invoice_settings import InvoiceSettings, fill
-from webapp.mail import invoice_message
-from webapp.mail.conversation import File
-from webapp.mail.field_lines import ascii_addr_spec
-from webapp.mail.invoice_message import Letter
 from webapp.models import (
     Invoice,
     InvoiceFile,
@@ -51,13 +49,19 @@ def send(
     database: Database, vault: Vault, entries: Entries, *, now: datetime, by: str, form_key: str | None = None
 ) -> Invoice:
     """The new invoice, its mail in the outbox. Raises InvoiceRefused or SentAlready, with nothing written."""
+    guard, loop_key = _guard(form_key, entries.number), options.have_loop_key(database, vault)
     with database.reading() as session:
-        _refuse_twice(session, form_key)
+        _refuse_twice(session, guard)
         checked, settings = invoice_form.read(session, entries), invoice_settings.load(session)
-    pdf = checked.pdf if checked.pdf is not None else make_pdf(checked, settings)  # without the write lock
-    with _one_of_each(database, checked.number, form_key) as session:
-        invoice = _write(session, checked, settings, pdf, now=now, by=by, form_key=form_key)
-        _enqueue(session, vault, invoice, pdf, checked.recipients, now=now, by=by)
+        server = _sending_row(session)
+    pdf = checked.pdf if checked.pdf is not None else make_pdf(checked, settings)
+    invoice = _made(checked, settings, now=now, by=by, form_key=guard)
+    message = invoice_mail.compose(invoice, pdf, checked.recipients, settings.name, server, loop_key, now)
+    with _one_of_each(database, checked.number, guard) as session:
+        session.add(invoice)
+        session.flush()
+        session.add(InvoiceFile(invoice_id=invoice.id, pdf=pdf))
+        _enqueue(session, invoice.id, message, checked.recipients, now=now, by=by)
         audit.record(
             session, now, by, "invoice.send", invoice.number,
             recipients=list(checked.recipients), total=invoice.total, currency=invoice.currency,
@@ -66,21 +70,27 @@ def send(
 
 
 def send_again(
-    session: Session, vault: Vault, invoice: Invoice, to: str, *, seen: int, now: datetime, by: str
+    database: Database, vault: Vault, invoice_id: int, to: str, *, seen: int, now: datetime, by: str
 ) -> OutgoingMessage:
     """The same PDF and text as a new message. `seen` is the newest message the person knew of.
 
     Raises InvoiceRefused, SentAlready where there is a newer one.
     """
-    if newest_message(session, invoice.id) != seen:
-        raise SentAlready(invoice.id)
-    errors: dict[str, str] = {}
-    recipients = invoice_form.read_recipients(session, to, errors)
-    if errors:
-        raise InvoiceRefused(errors)
-    pdf = load_pdf(session, invoice.id)
-    audit.record(session, now, by, "invoice.send_again", invoice.number, recipients=list(recipients))
-    return _enqueue(session, vault, invoice, pdf, recipients, now=now, by=by)
+    loop_key = options.have_loop_key(database, vault)
+    with database.reading() as session:
+        _refuse_newer(session, invoice_id, seen)
+        errors: dict[str, str] = {}
+        recipients = invoice_form.read_recipients(session, to, errors)
+        if errors:
+            raise InvoiceRefused(errors)
+        invoice, name = session.get_one(Invoice, invoice_id), invoice_settings.load(session).name
+        pdf, server = load_pdf(session, invoice_id), _sending_row(session)
+    message = invoice_mail.compose(invoice, pdf, recipients, name, server, loop_key, now)
+    with database.writing() as session:
+        session.get_one(Invoice, invoice_id, with_for_update=True)  # one at a time, in every database
+        _refuse_newer(session, invoice_id, seen)
+        audit.record(session, now, by, "invoice.send_again", invoice.number, recipients=list(recipients))
+        return _enqueue(session, invoice_id, message, recipients, now=now, by=by)
 
 
 def preview(session: Session, entries: Entries) -> bytes:
@@ -125,27 +135,15 @@ def sample_pdf(settings: InvoiceSettings, lines: Sequence[Line], *, issued_on: d
     )
 
 
-def variables(
-    settings: InvoiceSettings, *, number: str, company: str, total: str, due: date | None
-) -> dict[str, str]:
-    """What the variables of a subject or text stand for."""
-    return {
-        "number": number,
-        "company": company,
-        "total": total,
-        "due": f"{due.day} {due:%b %Y}" if due else "",
-        "desk": settings.name,
-    }
-
-
 def load_pdf(session: Session, invoice_id: int) -> bytes:
     return session.get_one(InvoiceFile, invoice_id).pdf
 
 
 def messages_of(session: Session, invoice_ids: Sequence[int]) -> dict[int, list[OutgoingMessage]]:
-    """The mails of these invoices, oldest first, without their octets."""
+    """The mails of these invoices, oldest first, with their deliveries and without their octets."""
     found: dict[int, list[OutgoingMessage]] = {}
     query = sa.select(OutgoingMessage).where(OutgoingMessage.invoice_id.in_(invoice_ids))
+    query = query.options(selectinload(OutgoingMessage.deliveries))
     for message in session.scalars(query.order_by(OutgoingMessage.id)):
         assert message.invoice_id is not None
         found.setdefault(message.invoice_id, []).append(message)
@@ -169,11 +167,11 @@ def next_number(session: Session) -> str:
 
 
 @contextmanager
-def _one_of_each(database: Database, number: str, form_key: str | None) -> Iterator[Session]:
+def _one_of_each(database: Database, number: str, guard: str | None) -> Iterator[Session]:
     """A writing session for an invoice whose form and number are new; the table has the last word."""
 
     def refuse(session: Session) -> None:
-        _refuse_twice(session, form_key)
+        _refuse_twice(session, guard)
         if (taken_by := invoice_form.find_number(session, number)) is not None:
             raise InvoiceRefused({"number": invoice_form.taken_sentence(number)}, taken_by=taken_by)
 
@@ -187,32 +185,42 @@ def _one_of_each(database: Database, number: str, form_key: str | None) -> Itera
         raise
 
 
-def _refuse_twice(session: Session, form_key: str | None) -> None:
+def _guard(form_key: str | None, number: str) -> str | None:
+    """What one form sends once. With another number in it, back in the browser, it sends another invoice."""
     if form_key is None:
+        return None
+    return hashlib.sha256(f"{form_key}:{invoice_form.number_key(number)}".encode()).hexdigest()
+
+
+def _refuse_twice(session: Session, guard: str | None) -> None:
+    if guard is None:
         return
-    known = session.scalar(sa.select(Invoice.id).where(Invoice.form_key == form_key))
+    known = session.scalar(sa.select(Invoice.id).where(Invoice.form_key == guard))
     if known is not None:
         raise SentAlready(known)
 
 
-def _write(
-    session: Session,
-    checked: Checked,
-    settings: InvoiceSettings,
-    pdf: bytes,
-    *,
-    now: datetime,
-    by: str,
-    form_key: str | None,
+def _refuse_newer(session: Session, invoice_id: int, seen: int) -> None:
+    if newest_message(session, invoice_id) != seen:
+        raise SentAlready(invoice_id)
+
+
+def _sending_row(session: Session) -> MailServer | None:
+    return session.get(MailServer, Row.INVOICE.value)
+
+
+def _made(
+    checked: Checked, settings: InvoiceSettings, *, now: datetime, by: str, form_key: str | None
 ) -> Invoice:
-    values = variables(
+    """As it will be stored."""
+    values = invoice_mail.variables(
         settings,
         number=checked.number,
         company=checked.company,
         total=money(checked.total, checked.currency) if checked.total is not None else "",
         due=checked.due_on,
     )
-    invoice = Invoice(
+    return Invoice(
         number=checked.number,
         number_key=checked.number_key,
         source=InvoiceSource.MADE if checked.pdf is None else InvoiceSource.UPLOADED,
@@ -226,58 +234,29 @@ def _write(
         lines=[_stored(line) for line in checked.lines],
         total="" if checked.total is None else str(checked.total),
         note=checked.note,
-        subject=" ".join(fill(checked.subject, values).split()),
+        # Of a subject that is all variables nothing may be left.
+        subject=" ".join(fill(checked.subject, values).split()) or f"Invoice {checked.number}",
         text=fill(checked.text, values),
         form_key=form_key,
         created_at=now,
         created_by=by,
     )
-    session.add(invoice)
-    session.flush()
-    session.add(InvoiceFile(invoice_id=invoice.id, pdf=pdf))
-    return invoice
 
 
 def _enqueue(
     session: Session,
-    vault: Vault,
-    invoice: Invoice,
-    pdf: bytes,
+    invoice_id: int,
+    message: Outgoing,
     recipients: Sequence[str],
     *,
     now: datetime,
     by: str,
 ) -> OutgoingMessage:
-    server = session.get(MailServer, Row.INVOICE.value)
-    from_addr = server.from_address if server and server.from_address else outbox.NOBODY
-    try:
-        from_addr = ascii_addr_spec("From", from_addr)
-        message_id = invoice_message.make_message_id(from_addr)
-        letter = Letter(
-            sender=(invoice_settings.load(session).name, from_addr),
-            recipients=recipients,
-            subject=invoice.subject,
-            text=invoice.text,
-            file=File(invoice.file_name, pdf),
-        )
-        raw = invoice_message.compose(
-            letter, message_id=message_id, loop_key=options.make_loop_key(session, vault), now=now
-        )
-    except ValueError as error:
-        raise InvoiceRefused(
-            {"": f"No mail can be made of this: {error}. Check the From address of the Invoice row."}
-        ) from error
     written = outbox.enqueue(
-        session,
-        Outgoing(raw=raw, message_id=message_id, from_addr=from_addr, subject=invoice.subject),
-        recipients,
-        row=Row.INVOICE,
-        kind=OutgoingKind.INVOICE,
-        created_by=by,
-        now=now,
+        session, message, recipients, row=Row.INVOICE, kind=OutgoingKind.INVOICE, created_by=by, now=now
     )
     assert written is not None  # only what a received message causes may be there already
-    written.invoice_id = invoice.id
+    written.invoice_id = invoice_id
     session.flush()
     return written
 

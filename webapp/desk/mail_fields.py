@@ -5,7 +5,10 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import idna
@@ -13,6 +16,22 @@ import idna
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 TRUE, FALSE = frozenset({"true", "on", "yes", "1"}), frozenset({"", "false", "off", "no", "0"})
 HOST_SENTENCE = 'Enter only the name, without "https://", spaces or a port.'
+
+
+WEB_SENTENCE = "Enter a web address that starts with https://."
+TENANT_SENTENCE = (
+    "Enter the tenant's ID, such as 11111111-2222-3333-4444-555555555555, or its domain, such as "
+    "example.onmicrosoft.com."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WebAddress:
+    """An https address: `text` as it is asked for, host as lower-case A-labels."""
+
+    text: str
+    host: str
+    port: int
 
 
 def has_controls(text: str) -> bool:
@@ -54,6 +73,52 @@ def read_host(text: str) -> str:
     if not _is_host_name(name.rstrip(".")):
         raise ValueError(HOST_SENTENCE)
     return name.rstrip(".")
+
+
+def read_web_address(text: str, *, path: str = "/") -> WebAddress:
+    """An https address without user name or query; `path` is for one without any. Raises ValueError."""
+    try:
+        parts = urlsplit(text)
+        port = parts.port or 443
+    except ValueError:
+        raise ValueError(WEB_SENTENCE) from None
+    if parts.scheme.lower() != "https" or not parts.hostname:
+        raise ValueError(WEB_SENTENCE)
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("Enter the address without a user name; that has a field of its own.")
+    if parts.query or parts.fragment or any(char.isspace() for char in text):
+        raise ValueError("Enter the address without spaces and without anything after a ? or #.")
+    host = read_host(parts.hostname)
+    shown = f"[{host}]" if ":" in host else host
+    where = shown if port == 443 else f"{shown}:{port}"
+    return WebAddress(f"https://{where}{parts.path if parts.path.strip('/') else path}", host, port)
+
+
+def read_tenant(text: str) -> str:
+    """A directory (tenant) ID, one of its domains, or "organizations". Raises ValueError."""
+    name = text.lower()
+    if name in ("common", "consumers"):
+        raise ValueError(
+            f"“{name}” lets in personal Microsoft accounts. Enter your own tenant's ID, or organizations."
+        )
+    if name == "organizations":
+        return name
+    try:
+        return str(uuid.UUID(name))
+    except ValueError:
+        pass
+    if "." not in name or not name.isascii() or not _is_host_name(name):
+        raise ValueError(TENANT_SENTENCE)
+    return name
+
+
+def read_client_id(text: str) -> str:
+    """The application (client) ID of an app registration. Raises ValueError."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        example = "such as 11111111-2222-3333-4444-555555555555"
+        raise ValueError(f"Enter the application (client) ID of the app registration, {example}.") from None
 
 
 def read_moment(text: str, zone: ZoneInfo) -> datetime:

@@ -37,11 +37,12 @@ def _loop(session: Session, values: MailServerValues) -> dict[str, str]:
     """The parsed mailbox is an address mail is sent from: said on either side."""
     if values.row is Row.INCOMING:
         outgoing = session.get(MailServer, Row.OUTGOING.value)
-        same = outgoing is not None and _same(values.username, outgoing.from_address)
-        return {"username": POLLED.format(address=values.username)} if same else {}
+        same = outgoing is not None and _same(values.address, outgoing.from_address)
+        field = "mailbox" if values.mailbox else "username"
+        return {field: POLLED.format(address=values.address)} if same else {}
     if values.row is Row.OUTGOING:
         incoming = session.get(MailServer, Row.INCOMING.value)
-        same = incoming is not None and _same(values.from_address, incoming.username)
+        same = incoming is not None and _same(values.from_address, incoming.address)
         return {"from_address": SENT_FROM.format(address=values.from_address)} if same else {}
     return {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.desk import notice_wording, reply_settings
+from webapp.desk import notice_wording, reply_settings, thread_marks
 from webapp.desk.notice_wording import Said
 from webapp.desk.notification_settings import Checked
 from webapp.models import Company, Ticket, TicketStatus
@@ -21,10 +21,11 @@ def preview(session: Session, wording: Checked, *, public_url: str) -> Said:
         text = "Hello,\n\nour printer is offline since this morning.\n\nAnn"
     else:
         sender, text = notice_wording.newest_mail(session, ticket)
+    desk, tags = reply_settings.load(session).desk_name, thread_marks.load(session).tags
     values = notice_wording.values_of(
-        ticket, desk=reply_settings.load(session).desk_name, public_url=public_url, sender=sender, text=text
+        ticket, desk=desk, public_url=public_url, sender=sender, text=text, tags=tags
     )
-    return notice_wording.fill(wording, values, ticket_id=ticket.id)
+    return notice_wording.fill(wording, values, ticket_id=ticket.id, tags=tags)
 
 
 def _sample() -> Ticket:

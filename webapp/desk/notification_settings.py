@@ -16,6 +16,7 @@ from webapp.models import OutgoingKind, Setting
 
 NAME = "notifications"
 MAX_SUBJECT, MAX_TEXT, MAX_HTML = 300, 5_000, 50_000
+_PARTS = ("subject", "text", "html")
 
 logger = logging.getLogger(__name__)
 
@@ -163,18 +164,22 @@ class WordingRefused(Exception):
 def load(session: Session) -> NotificationSettings:
     """What is saved; what this version does not know is left out, what is missing has its default."""
     row = session.get(Setting, NAME)
-    saved: dict[str, Any] = row.value if row and isinstance(row.value, dict) else {}
-    switched = saved.get("on", {})
+    saved = _as_dict(row.value if row else None)
+    switched = _as_dict(saved.get("on"))
     return NotificationSettings(
         on=frozenset(event for event in Event if switched.get(event.value, EVENTS[event].on)),
         unknown_senders=bool(saved.get("unknown_senders", False)),
         pool_updates=bool(saved.get("pool_updates", False)),
         wordings={
-            Event(name): Wording(**wording)
-            for name, wording in saved.get("wordings", {}).items()
+            Event(name): Wording(*(str(_as_dict(wording).get(part, "")) for part in _PARTS))
+            for name, wording in _as_dict(saved.get("wordings")).items()
             if name in list(Event)
         },
     )
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def save(session: Session, settings: NotificationSettings) -> None:
@@ -187,7 +192,7 @@ def as_json(settings: NotificationSettings) -> dict[str, Any]:
         "unknown_senders": settings.unknown_senders,
         "pool_updates": settings.pool_updates,
         "wordings": {
-            event.value: {"subject": one.subject, "text": one.text, "html": one.html}
+            event.value: {part: getattr(one, part) for part in _PARTS}
             for event, one in settings.wordings.items()
         },
     }

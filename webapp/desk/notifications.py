@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -22,16 +23,18 @@ from webapp.desk import (
     options,
     reply_settings,
     sender_lists,
+    thread_marks,
     ticket_work,
 )
 from webapp.desk.notice_rules import Arrived, Desk
-from webapp.desk.notification_settings import EVENTS, Event, NotificationSettings
+from webapp.desk.notice_wording import Said
+from webapp.desk.notification_settings import EVENTS, Checked, Event, NotificationSettings
 from webapp.instance import Instance
 from webapp.mail.address import fold_addr_spec
-from webapp.mail.field_lines import ascii_addr_spec
+from webapp.mail.field_lines import ascii_addr_spec, one_line
 from webapp.mail.loop_token import loop_token
-from webapp.mail.notification import Notification, compose, one_line
-from webapp.mail.reply_token import make_message_id
+from webapp.mail.notification import Notification, compose
+from webapp.mail.reply_token import make_message_id, reply_key
 from webapp.models import (
     Account,
     MailServer,
@@ -70,11 +73,20 @@ class Cause:
 
 
 def begin(session: Session, instance: Instance) -> Notices | None:
-    """None where nothing is sent: every event is off, or Outgoing is. A writing session."""
-    settings = notification_settings.load(session)
-    if not settings.on or not outbox.is_on(session, Row.OUTGOING):
+    """None where nothing is sent: every event is off, or Outgoing is. A writing session.
+
+    None, too, where our own settings cannot be read, with a word in the log: that must stop nobody's mail.
+    """
+    try:
+        settings = notification_settings.load(session)
+        if not settings.on or not outbox.is_on(session, Row.OUTGOING):
+            return None
+        return Notices(session, instance, settings)
+    except sa.exc.DBAPIError:
+        raise
+    except Exception:
+        logger.exception("nobody is notified of anything")
         return None
-    return Notices(session, instance, settings)
 
 
 def tell_assigned(
@@ -111,6 +123,8 @@ class Notices:
     def __init__(self, session: Session, instance: Instance, settings: NotificationSettings) -> None:
         self._session, self._instance, self._settings = session, instance, settings
         self._server = session.get_one(MailServer, Row.OUTGOING.value)
+        self._wordings: dict[Event, Checked] = {}
+        self._marks = thread_marks.load(session)
         self._desk_name = reply_settings.load(session).desk_name
         self._desk = Desk(
             own_keys=sender_lists.own_addresses(session), unknown_senders=settings.unknown_senders
@@ -149,7 +163,8 @@ class Notices:
             return
         address = _requester_address(ticket)
         assert address is not None
-        self._send(ticket, address, Cause(Event.CLOSED, now, actor.email))
+        cause = Cause(Event.CLOSED, now, actor.email)
+        self._send(ticket, address, cause, is_stranger=not _is_known(ticket))
 
     def why_requester_is_not_told(self, ticket: Ticket, now: datetime) -> str:
         """ "" where the requester gets mail about what the desk has done."""
@@ -163,9 +178,8 @@ class Notices:
         if self._count(Event.CLOSED, now - HOUR, OutgoingMessage.ticket_id == ticket.id):
             return "it was told within the hour"
         key = fold_addr_spec(address)
-        is_known = ticket.requester_id is not None or ticket.requester_account_id is not None
         is_listed = key in sender_lists.listed(self._session, {key})
-        reason = notice_rules.why_no_mail_to(key, self._desk, is_known=is_known, is_listed=is_listed)
+        reason = notice_rules.why_no_mail_to(key, self._desk, is_known=_is_known(ticket), is_listed=is_listed)
         return reason or ("it does not exist" if outbox.undeliverable(self._session, [key]) else "")
 
     def _acknowledge(self, mail: Arrived, now: datetime) -> None:
@@ -237,40 +251,53 @@ class Notices:
         account: Account | None = None,
         is_stranger: bool = False,
     ) -> None:
-        key = options.make_loop_key(self._session, self._instance.vault)
-        reply_key = options.make_reply_key(self._session, self._instance.vault)
-        wording = notification_settings.checked_wording(self._settings, cause.event)
-        values = notice_wording.values_of(
-            ticket, desk=self._desk_name, public_url=self._instance.settings.public_url,
-            sender=cause.sender, text=cause.text, is_stranger=is_stranger,
-        )  # fmt: skip
-        said = notice_wording.fill(wording, values, ticket_id=ticket.id)
+        """One mail to one address, into the outbox."""
         try:
             to = ascii_addr_spec("To", address)
-            from_addr = ascii_addr_spec("From", self._server.from_address)
         except ValueError:
             return  # letters before the @ that most servers cannot deliver to
+        said = self._said(ticket, cause, is_stranger=is_stranger)
+        self._enqueue(ticket, to, cause, self._composed(ticket, to, cause, said, account))
+
+    def _said(self, ticket: Ticket, cause: Cause, *, is_stranger: bool) -> Said:
+        values = notice_wording.values_of(
+            ticket, desk=self._desk_name, public_url=self._instance.settings.public_url,
+            sender=cause.sender, text=cause.text, is_stranger=is_stranger, tags=self._marks.tags,
+        )  # fmt: skip
+        wording = self._wording(cause.event)
+        return notice_wording.fill(wording, values, ticket_id=ticket.id, tags=self._marks.tags)
+
+    def _composed(
+        self, ticket: Ticket, to: str, cause: Cause, said: Said, account: Account | None
+    ) -> Outgoing:
+        """What is made for an account speaks for it when it is answered: it goes there and nowhere else."""
+        from_addr = ascii_addr_spec("From", self._server.from_address)
+        key = reply_key(self._loop_key)
         message_id = make_message_id(
-            reply_key, ticket.id, from_addr.rpartition("@")[2], account_id=account.id if account else None
+            key, ticket.id, from_addr.rpartition("@")[2], account_id=account.id if account else None
         )
         raw = compose(
             Notification(
                 sender=(one_line(self._desk_name), from_addr),
                 to=(one_line(account.name) if account else "", to),
+                reply_to=self._marks.reply_to(key, from_addr, ticket.id),
                 subject=said.subject,
                 text=said.text,
                 html=said.html,
                 message_id=message_id,
-                loop_token=loop_token(key, message_id),
+                loop_token=loop_token(self._loop_key, message_id),
                 date=cause.now,
                 is_answer=cause.event is Event.ACKNOWLEDGEMENT,
                 in_reply_to=cause.in_reply_to,
                 references=cause.references,
             )
         )
+        return Outgoing(raw=raw, message_id=message_id, from_addr=from_addr, subject=said.subject)
+
+    def _enqueue(self, ticket: Ticket, to: str, cause: Cause, message: Outgoing) -> None:
         outbox.enqueue(
             self._session,
-            Outgoing(raw=raw, message_id=message_id, from_addr=from_addr, subject=said.subject),
+            message,
             [to],
             row=Row.OUTGOING,
             kind=cause.event.kind,
@@ -280,6 +307,16 @@ class Notices:
             inbound_id=cause.inbound_id,
             cause_key=fold_addr_spec(to)[:320],
         )
+
+    @cached_property
+    def _loop_key(self) -> bytes:
+        return options.make_loop_key(self._session, self._instance.vault)
+
+    def _wording(self, event: Event) -> Checked:
+        """Read once a transaction: one message may be told to many."""
+        if event not in self._wordings:
+            self._wordings[event] = notification_settings.checked_wording(self._settings, event)
+        return self._wordings[event]
 
     def _ticket(self, ticket_id: int) -> Ticket | None:
         """As the statements of this transaction have left it."""
@@ -303,6 +340,11 @@ def _cause_of(mail: Arrived, event: Event, now: datetime) -> Cause:
         sender=message.sender.display_name or message.sender.addr_spec or message.sender.written,
         text=message.reply_text or message.body_text,
     )
+
+
+def _is_known(ticket: Ticket) -> bool:
+    """Whether the requester is of the directory, or of the desk itself."""
+    return ticket.requester_id is not None or ticket.requester_account_id is not None
 
 
 def _requester_address(ticket: Ticket) -> str | None:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from sqlalchemy.orm import Session
 
+from webapp.database import Database
 from webapp.mail import reply_token
 from webapp.models import Setting
 from webapp.vault import Vault, VaultError
@@ -16,6 +17,7 @@ from webapp.vault import Vault, VaultError
 TIME_ZONE = "time_zone"
 IGNORED_MAIL = "ignored_mail"
 LOOP_KEY = "loop_key"
+SEALED = (LOOP_KEY,)  # the settings whose value the vault has sealed
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +71,16 @@ def make_loop_key(session: Session, vault: Vault) -> bytes:
     if key is None:
         key = secrets.token_bytes(32)
         session.merge(Setting(name=LOOP_KEY, value=vault.seal(key.hex())))
+    return key
+
+
+def have_loop_key(database: Database, vault: Vault) -> bytes:
+    """The same for whoever composes outside of a writing session."""
+    with database.reading() as session:
+        key = loop_key(session, vault)
+    if key is None:
+        with database.writing() as session:
+            key = make_loop_key(session, vault)
     return key
 
 

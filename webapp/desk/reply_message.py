@@ -8,18 +8,17 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.desk import options, reply_recipients
+from webapp.desk import options, reply_recipients, thread_marks
 from webapp.desk.reply_recipients import Recipients
 from webapp.desk.reply_settings import ReplySettings
 from webapp.mail import conversation, written_text
 from webapp.mail.conversation import File, Written
 from webapp.mail.field_lines import ascii_addr_spec
 from webapp.mail.loop_token import loop_token
-from webapp.mail.reply_token import make_message_id
+from webapp.mail.reply_token import make_message_id, reply_key
 from webapp.mailserver.base import UNKNOWN_TIME
-from webapp.models import Entry, EntryKind, Ticket
+from webapp.models import Account, Entry, EntryKind, Ticket
 from webapp.outbound.outbox import Outgoing
-from webapp.vault import Vault
 
 QUOTE_LINES = 200
 QUOTE_CHARACTERS = 20_000
@@ -27,41 +26,43 @@ QUOTE_CHARACTERS = 20_000
 
 def compose_reply(
     session: Session,
-    vault: Vault,
+    loop_key: bytes,
     ticket: Ticket,
     *,
     from_address: str,
     settings: ReplySettings,
-    name: str,
+    writer: Account,
     text: str,
     recipients: Recipients,
     files: Sequence[File],
     quote: bool,
     now: datetime,
 ) -> Outgoing:
-    """The mail as it will be sent; `name` is the writer's, `text` tidy. The keys need a writing session.
+    """The mail as it will be sent; `text` is tidy.
 
     Raises ValueError for a value that cannot stand in a header field.
     """
     last = reply_recipients.last_message(session, ticket.id)
     attribution, quoted = _quote(session, last) if last is not None and quote else ("", "")
-    subject = conversation.answer_subject(ticket.subject, ticket.id)
+    marks = thread_marks.load(session)
+    subject = conversation.answer_subject(ticket.subject, ticket.id, marks.tags)
     from_addr = ascii_addr_spec("From", from_address)
-    key = options.make_reply_key(session, vault)
+    key = reply_key(loop_key)
     message_id = make_message_id(key, ticket.id, from_addr.rpartition("@")[2])
     raw = conversation.compose(
         Written(
-            sender=(settings.sender_for(name), from_addr),
+            sender=(settings.sender_for(writer.name), from_addr),
             to=recipients.to,
             cc=recipients.cc,
+            reply_to=marks.reply_to(key, from_addr, ticket.id),
             subject=subject,
             message_id=message_id,
-            loop_token=loop_token(options.make_loop_key(session, vault), message_id),
+            loop_token=loop_token(loop_key, message_id),
             date=now,
             in_reply_to=last.message_id if last else None,
             references=_conversation_ids(session, ticket.id, last),
             text=text,
-            signature=settings.signature_for(name),
+            signature=settings.signature_for(writer.name, writer.signature),
             attribution=attribution,
             quote=quoted,
             files=files,

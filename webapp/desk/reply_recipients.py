@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.desk.addresses import incoming_addresses, read_addr_spec, sending_addresses
+from webapp.desk.addresses import is_among, read_addr_spec
 from webapp.desk.participants import recipients_of
+from webapp.desk.thread_marks import our_addresses
 from webapp.desk.undeliverable import undeliverable
 from webapp.mail.address import fold_addr_spec
 from webapp.mail.field_lines import ascii_addr_spec, checked
@@ -74,12 +75,13 @@ def suggested(session: Session, ticket: Ticket) -> Suggested:
         else:
             cc.append(writer)
         reply_to = [(name, address) for name, address in (last.recipients or {}).get("reply_to", ())]
-    own = own_addresses(session)
+    own = our_addresses(session)
     gone = undeliverable(session, [address for _, address in ([to] if to else []) + cc])
-    taken: set[str] = set(own)
-    kept_to = _take([to] if to else [], taken, gone)
-    kept_cc = _take(cc, taken, gone)
-    elsewhere = _take([one for one in reply_to if _is_address(one[1])][:1], taken, gone)
+    taken: set[str] = set()
+    kept_to = _take([to] if to and not is_among(own, to[1]) else [], taken, gone)
+    kept_cc = _take([one for one in cc if not is_among(own, one[1])], taken, gone)
+    first = [one for one in reply_to if _is_address(one[1])][:1]
+    elsewhere = _take([one for one in first if not is_among(own, one[1])], taken, gone)
     return Suggested(
         to=", ".join(map(written, kept_to)),
         cc=", ".join(map(written, kept_cc)),
@@ -101,7 +103,7 @@ def read(session: Session, *, to: str, cc: str = "") -> Recipients:
     if not pieces["to"]:
         raise RecipientsRefused("Enter who gets this reply.", field="to")
     taken: set[str] = set()
-    own = own_addresses(session)
+    own = our_addresses(session)
     found = {}
     for field, items in pieces.items():
         mailboxes = [_mailbox(item, field) for item in items]
@@ -115,11 +117,6 @@ def last_message(session: Session, ticket_id: int) -> Entry | None:
     query = sa.select(Entry).where(Entry.ticket_id == ticket_id, Entry.kind == EntryKind.MAIL)
     query = query.order_by(Entry.flag.is_not(None), Entry.id.desc())
     return session.scalar(query.limit(1))
-
-
-def own_addresses(session: Session) -> frozenset[str]:
-    """Comparison keys: what is sent there comes back as mail to the desk."""
-    return incoming_addresses(session) | sending_addresses(session)
 
 
 def written(mailbox: Mailbox) -> str:
@@ -191,7 +188,7 @@ def _refuse_unreachable(session: Session, mailboxes: list[Mailbox], own: frozens
     gone = undeliverable(session, [address for _, address in mailboxes])
     for _, address in mailboxes:
         key = fold_addr_spec(address)
-        if key in own:
+        if is_among(own, key):
             raise RecipientsRefused(
                 f"{address} is an address of this service desk itself: the mail would come back. Remove it.",
                 field=field,
@@ -199,7 +196,8 @@ def _refuse_unreachable(session: Session, mailboxes: list[Mailbox], own: frozens
         if key in gone:
             raise RecipientsRefused(
                 f"Mail to {address} could not be delivered: a report said the address does not exist. "
-                "Correct it, or allow it again on its user's page.",
+                "Correct it, or allow it again: on its user's page, or in the outbox at the message that "
+                "could not be delivered.",
                 field=field,
             )
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import asdict, dataclass, fields
-from typing import Any
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from sqlalchemy.orm import Session
-
+from webapp.desk.stored_setting import StoredSetting
+from webapp.mail import template
 from webapp.mail.field_lines import checked
+from webapp.mail.template import TemplateRefused
 from webapp.mail.written_text import tidy
-from webapp.models import Setting
 
-NAME = "replies"
 MAX_NAME = 100
 MAX_SIGNATURE = 2_000
+SIGNATURE_VARIABLES = ("name", "desk")  # the technician's, the service desk's
 MAX_FILES_MB = 22  # what one request may bring
 MEGABYTE = 1_000_000
 
@@ -46,10 +47,10 @@ class ReplySettings:
             return self.desk_name
         return f"{account_name} ({self.desk_name})" if self.desk_name else account_name
 
-    def signature_for(self, account_name: str) -> str:
-        """The signature without lines that are empty for want of a name."""
-        filled = self.signature.replace("{name}", account_name).replace("{desk}", self.desk_name)
-        return tidy(filled).strip()
+    def signature_for(self, account_name: str, own: str | None = None) -> str:
+        """What stands below a reply: the person's own, else the desk's; without lines for want of a name."""
+        values = {"name": account_name, "desk": self.desk_name}
+        return tidy(_filled(self.signature if own is None else own, values)).strip()
 
 
 class SettingRefused(Exception):
@@ -60,16 +61,8 @@ class SettingRefused(Exception):
         self.field = field
 
 
-def load(session: Session) -> ReplySettings:
-    """What is saved; what this version does not know is left out, what is missing has its default."""
-    row = session.get(Setting, NAME)
-    saved: dict[str, Any] = row.value if row and isinstance(row.value, dict) else {}
-    known = {field.name for field in fields(ReplySettings)}
-    return ReplySettings(**{name: value for name, value in saved.items() if name in known})
-
-
-def save(session: Session, settings: ReplySettings) -> None:
-    session.merge(Setting(name=NAME, value=asdict(settings)))
+STORED = StoredSetting("replies", ReplySettings)
+load, save = STORED.load, STORED.save
 
 
 def read(*, desk_name: str, sender_name: str, signature: str, files_mb: str) -> ReplySettings:
@@ -87,10 +80,27 @@ def read(*, desk_name: str, sender_name: str, signature: str, files_mb: str) -> 
         raise SettingRefused("Choose one of these.", field="sender_name")
     if sender_name == SenderName.DESK.value and not name:
         raise SettingRefused("Enter the service desk's name first: customers will see it.", field="desk_name")
-    text = tidy(signature).strip()
-    if len(text) > MAX_SIGNATURE:
-        raise SettingRefused(f"At most {MAX_SIGNATURE:,} characters fit.", field="signature")
+    text = read_signature(signature)
     size = files_mb.strip()
     if not (size.isascii() and size.isdigit() and len(size) < 3 and 1 <= int(size) <= MAX_FILES_MB):
         raise SettingRefused(f"Enter a number of megabytes from 1 to {MAX_FILES_MB}.", field="files_mb")
     return ReplySettings(desk_name=name, sender_name=sender_name, signature=text, files_mb=int(size))
+
+
+def read_signature(text: str) -> str:
+    """A signature as somebody entered it, tidy. Raises SettingRefused."""
+    text = tidy(text).strip()
+    if len(text) > MAX_SIGNATURE:
+        raise SettingRefused(f"At most {MAX_SIGNATURE:,} characters fit.", field="signature")
+    try:
+        template.read(text, SIGNATURE_VARIABLES)
+    except TemplateRefused as refused:
+        raise SettingRefused(str(refused), field="signature") from refused
+    return text
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    try:
+        return template.read(text, values).fill(values)
+    except TemplateRefused:  # saved before other braces were refused
+        return re.sub(r"\{(name|desk)\}", lambda found: values[found[1]], text)

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.desk import audit
-from webapp.desk.addresses import incoming_addresses, read_addr_spec, sending_addresses
+from webapp.desk.addresses import read_addr_spec
+from webapp.desk.thread_marks import our_addresses
 from webapp.mail.address import fold_addr_spec
 from webapp.models import SenderList, SenderRule
 
@@ -163,4 +164,4 @@ def _refuse_our_own(session: Session, value_key: str) -> None:
 
 def own_addresses(session: Session) -> frozenset[str]:
     """Comparison keys of the addresses this desk receives at and sends with."""
-    return incoming_addresses(session) | sending_addresses(session)
+    return our_addresses(session)

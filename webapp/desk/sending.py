@@ -20,8 +20,6 @@ def make_deliverer(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Deliverer:
     def settings_of(stored: MailServer) -> ServerSettings:
-        return mail_servers.server_settings(
-            mail_servers.stored_draft(instance.vault, stored), instance.settings
-        )
+        return mail_servers.server_settings(mail_servers.stored_draft(instance.vault, stored), instance)
 
     return Deliverer(instance, settings_of, connect=connect, clock=clock)

@@ -16,17 +16,20 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.desk import audit
-from webapp.inbound.apply import Received, apply_again
-from webapp.inbound.decide import Decision, Facts, Step
+from webapp.desk import audit, held_mail
+from webapp.inbound.apply import apply_again
+from webapp.inbound.case import Decision, Facts, Step
 from webapp.inbound.parser_process import ParserProcess
+from webapp.inbound.received import Received
 from webapp.inbound.stored import judge, load_stored, understand
+from webapp.inbound.threads import Permission
 from webapp.instance import Instance
 from webapp.models import (
     ActionKind,
     Disposition,
     Entry,
     EntryKind,
+    HeldVerdict,
     Inbound,
     InboundAction,
     Ticket,
@@ -40,6 +43,9 @@ AUDIT_ACTIONS = {
     ActionKind.CREATE_TICKET: "message.create-ticket",
     ActionKind.REPLAY: "message.replay",
     ActionKind.DISMISS: "message.dismiss",
+    ActionKind.JOIN: "message.join",
+    ActionKind.REFUSE: "message.refuse",
+    ActionKind.HOLD: "message.hold-again",
 }
 
 
@@ -65,7 +71,7 @@ class Outcome:
 
 def process_again(instance: Instance, inbound_id: int, *, now: datetime, actor: str) -> Outcome:
     """The rules once more, as the settings and the directory are now. Raises AgainRefused."""
-    received = _read(instance, inbound_id)
+    received = read_again(instance, inbound_id)
     if received.notice is TicketNotice.QUARANTINE:
         raise AgainRefused("This message still cannot be read. Nothing was changed.")
     return _act(instance, inbound_id, ActionKind.PROCESS_AGAIN, received, now=now, actor=actor)
@@ -73,7 +79,7 @@ def process_again(instance: Instance, inbound_id: int, *, now: datetime, actor: 
 
 def create_ticket(instance: Instance, inbound_id: int, *, now: datetime, actor: str) -> Outcome:
     """A ticket, whatever the rules say. Raises AgainRefused."""
-    received = _read(instance, inbound_id)
+    received = read_again(instance, inbound_id)
     return _act(instance, inbound_id, ActionKind.CREATE_TICKET, received, now=now, actor=actor)
 
 
@@ -137,7 +143,8 @@ def write_down(
     )  # fmt: skip
 
 
-def _read(instance: Instance, inbound_id: int) -> Received:
+def read_again(instance: Instance, inbound_id: int) -> Received:
+    """The message out of its octets, as it is understood today. Raises AgainRefused, ParserDied."""
     stored = load_stored(instance, inbound_id)
     if stored is None:
         raise AgainRefused("The original of this message is no longer kept, so it cannot be processed again.")
@@ -155,7 +162,7 @@ def _act(
                 return done
             facts, decision = judge(session, instance, received)
             if kind is ActionKind.CREATE_TICKET:
-                decision = _by_hand(decision, actor)
+                decision = by_hand(decision, f"{actor} wanted a ticket")
             return _take_effect(session, inbound, kind, received, facts, decision, now=now, actor=actor)
     except sa.exc.IntegrityError as error:  # another process did it at the same moment
         with instance.database.reading() as session:
@@ -169,14 +176,22 @@ def _done_already(session: Session, inbound: Inbound) -> Outcome | None:
     return Outcome(entry.ticket_id, inbound.disposition, already=True) if entry else None
 
 
-def _by_hand(decision: Decision, actor: str) -> Decision:
-    step = Step(BY_HAND, True, f"{actor} wanted a ticket")
+def by_hand(
+    decision: Decision,
+    saw: str,
+    *,
+    disposition: Disposition = Disposition.TICKET,
+    permission: Permission | None = None,
+) -> Decision:
+    """What a person wants instead of what the rules came to; they are kept, as looked at."""
+    step = Step(BY_HAND, True, saw)
     return dataclasses.replace(
         decision,
-        disposition=Disposition.TICKET,
+        disposition=disposition,
         rule=BY_HAND,
         saw=step.saw,
-        permission=None,
+        permission=permission,
+        brings_colleagues=False,
         trace=(*(dataclasses.replace(looked, fired=False) for looked in decision.trace), step),
     )
 
@@ -200,6 +215,8 @@ def _take_effect(
     )  # fmt: skip
     if ticket_id is not None:
         inbound.ticket_id = ticket_id
+        verdict = HeldVerdict.JOINED if decision.disposition is Disposition.UPDATE else HeldVerdict.TICKET
+        held_mail.settle(session, inbound.id, verdict, now=now, actor=actor)
     reopened = False
     if quarantine is not None and ticket_id == quarantine:
         reopened = _reopen(session, quarantine, now)

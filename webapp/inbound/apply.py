@@ -5,25 +5,25 @@ Plain INSERTs, not ORM objects: this is the hot path, and the unit of work costs
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.desk import brake
+from webapp.desk import brake, participants
 from webapp.inbound import reports
-from webapp.inbound.decide import Decision, Facts
-from webapp.inbound.facts import MESSAGE_ID_LENGTH, Identity
-from webapp.mail.message import AttachmentInfo, InboundMessage
-from webapp.mail.references import strip_ticket_tag
+from webapp.inbound.case import Decision, Facts
+from webapp.inbound.received import Received, attachment_rows, derived, described, preview_of
+from webapp.mail.message import InboundMessage
 from webapp.models import (
     Attachment,
     Base,
     Disposition,
     Entry,
     EntryKind,
+    HeldMessage,
     Inbound,
     Placement,
     RawMessage,
@@ -40,21 +40,6 @@ _TOUCH = (
     .values(updated_at=sa.bindparam("now", type_=Ticket.updated_at.type))
 )
 _TOUCH_AND_OPEN = _TOUCH.values(status=TicketStatus.OPEN)
-RAW_MESSAGE = -1  # position of an attachment that is the whole message itself
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One message as it came: its place in the mailbox, its octets, and how it was understood."""
-
-    key: str
-    size: int  # as listed
-    identity: Identity
-    compressed: bytes = field(repr=False)  # zlib, made before the transaction
-    transport_headers: tuple[tuple[str, str], ...]
-    message: InboundMessage
-    raw_size: int
-    notice: TicketNotice | None = None  # what a technician should know before reading
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +61,7 @@ class Applied:
     ticket_id: int | None
     entry_message_id: str | None  # the Message-ID of the entry it made, if it made one and has one
     disposition: Disposition
+    rule: str
     folder: str
 
 
@@ -100,12 +86,15 @@ def apply(
     )
     if ticket_id is not None:
         _write_entry(connection, received, decision, ticket_id, inbound_id, row)
+        _bring_colleagues(session, received, decision, ticket_id, now)
     if decision.disposition is Disposition.UPDATE and ticket_id is not None:
         brake.brake_if_too_many(connection, ticket_id, row["from_addr"], now)
     if decision.disposition is Disposition.REPORT:
         reports.record(connection, received.message, facts, inbound_id, now)
+    if decision.disposition is Disposition.HELD:
+        _hold(connection, received.message, facts, inbound_id)
     made = row["message_id"] if ticket_id is not None else None
-    return Applied(inbound_id, about, made, decision.disposition, row["folder"])
+    return Applied(inbound_id, about, made, decision.disposition, decision.rule, row["folder"])
 
 
 def apply_again(
@@ -135,9 +124,33 @@ def apply_again(
     if ticket_id is not None:
         row = described(received) | {"recorded_at": now}
         _write_entry(connection, received, decision, ticket_id, inbound_id, row, generation=generation)
+        _bring_colleagues(session, received, decision, ticket_id, now)
     if decision.disposition is Disposition.REPORT:
         reports.record(connection, received.message, facts, inbound_id, now)
+    if decision.disposition is Disposition.HELD:
+        connection.execute(sa.delete(HeldMessage).where(HeldMessage.inbound_id == inbound_id))
+        _hold(connection, received.message, facts, inbound_id)
     return ticket_id
+
+
+def _bring_colleagues(
+    session: Session, received: Received, decision: Decision, ticket_id: int, now: datetime
+) -> None:
+    named = [one.addr_spec for one in (*received.message.to, *received.message.cc)]
+    if decision.brings_colleagues and named:
+        participants.bring_colleagues(session, ticket_id, named, now=now)
+
+
+def _hold(connection: sa.Connection, message: InboundMessage, facts: Facts, inbound_id: int) -> None:
+    """It waits for a person, with what that person wants to see of it."""
+    assert facts.thread is not None
+    row = {
+        "inbound_id": inbound_id,
+        "claimed_ticket_id": facts.thread.ticket_id,
+        "preview": preview_of(message),
+        "settled_by": "",
+    }
+    connection.execute(sa.insert(HeldMessage.__table__), row)  # type: ignore[arg-type]  # it is a Table
 
 
 def _about(facts: Facts, decision: Decision) -> int | None:
@@ -200,7 +213,7 @@ def _notice(received: Received, *, is_claim: bool, is_spoofed: bool) -> TicketNo
 
 def _new_subject(subject: str, facts: Facts) -> str:
     """A new ticket gets a tag of its own, so one that names another ticket must not stay in its subject."""
-    bare = strip_ticket_tag(subject) if facts.thread else subject
+    bare = facts.bare_subject if facts.thread and facts.bare_subject is not None else subject
     return bare.strip()[:500] or "(no subject)"
 
 
@@ -212,7 +225,7 @@ def _ledger_row(
     return described(received) | {
         "mailbox_id": to.mailbox_id,
         "epoch": to.epoch,
-        "remote_key": received.key,
+        "remote_key": received.ledger_key,
         "run_id": to.run_id,
         "size": received.size,
         "sha256": identity.sha256,
@@ -226,18 +239,6 @@ def _ledger_row(
         "folder": folder or "",
         "duplicate_of_id": facts.earlier.inbound_id if facts.earlier else None,
         "recorded_at": now,
-    }
-
-
-def described(received: Received) -> dict[str, Any]:
-    """What the ledger and the entry both say about a message, cut to what their columns hold."""
-    message = received.message
-    return {
-        "received_at": received.identity.received_at,
-        "message_id": message.message_id[:MESSAGE_ID_LENGTH] if message.message_id else None,
-        "from_addr": (message.sender.addr_spec or "")[:320] or None,
-        "from_name": (message.sender.display_name or message.sender.written)[:320],
-        "subject": message.subject[:500],
     }
 
 
@@ -274,40 +275,3 @@ def _write_entry(
     )
     if files := attachment_rows(received, entry_id):
         connection.execute(sa.insert(Attachment.__table__), files)  # type: ignore[arg-type]
-
-
-def derived(message: InboundMessage) -> dict[str, Any]:
-    """What else of a message its entry shows."""
-    people = {"to": message.to, "cc": message.cc, "reply_to": message.reply_to}
-    return {
-        "recipients": {
-            field: [[one.display_name, one.addr_spec] for one in addresses]
-            for field, addresses in people.items()
-        },
-        "invitation": asdict(message.invitation) if message.invitation else None,
-        "protection": message.protection or None,
-    }
-
-
-def attachment_rows(received: Received, entry_id: int) -> list[dict[str, Any]]:
-    """The attachment table's rows for this message's entry."""
-    if received.notice is TicketNotice.QUARANTINE:
-        whole = AttachmentInfo(
-            position=RAW_MESSAGE, filename="message.eml", content_type="message/rfc822",
-            size=received.raw_size, inline=False, content_id=None, sha256=received.identity.sha256,
-        )  # fmt: skip
-        return [_attachment(whole, entry_id)]
-    return [_attachment(info, entry_id) for info in received.message.attachments]
-
-
-def _attachment(info: AttachmentInfo, entry_id: int) -> dict[str, Any]:
-    return {
-        "entry_id": entry_id,
-        "position": info.position,
-        "filename": info.filename[:200],
-        "content_type": info.content_type[:200],
-        "size": info.size,
-        "inline": info.inline,
-        "content_id": info.content_id[:255] if info.content_id else None,
-        "sha256": info.sha256,
-    }

@@ -58,7 +58,7 @@ def check_archive(
     connect: Callable[[ServerSettings], Mailbox] = open_mailbox,
 ) -> ArchiveCheck:
     """Look through the archive and the folder of ignored mail. Raises MailServerError."""
-    settings = mail_servers.server_settings(wanted, instance.settings)
+    settings = mail_servers.server_settings(wanted, instance)
     with connect(settings) as mailbox, ParserProcess(seconds=SECONDS_A_HEADER) as parser:
         mailbox.open(read_only=True)
         folders = tuple(folder.path for folder in _folders(mailbox))

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from webapp.inbound.apply import RAW_MESSAGE
 from webapp.inbound.parser_process import ParserProcess
+from webapp.inbound.received import RAW_MESSAGE
 from webapp.instance import Instance
 from webapp.mail.message import InboundMessage
 from webapp.models import Attachment, Entry, Inbound, OutgoingMessage, RawMessage

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from webapp.failpoints import failpoint
-from webapp.inbound.apply import Received
 from webapp.inbound.parser_process import ParserDied, ParserProcess
 from webapp.inbound.reading import is_too_large, read_header_only, read_message
+from webapp.inbound.received import Received
 from webapp.mail.message import InboundMessage, Sender
 from webapp.mailserver.base import FetchedMessage, Mailbox, RemoteMessage
 

@@ -8,24 +8,27 @@ before it would open, and a copy finds its original.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.desk import options
+from webapp.desk.mail_identity import find_mailbox
 from webapp.desk.mail_servers import Draft
 from webapp.inbound import ledger
-from webapp.inbound.apply import Received
-from webapp.inbound.decide import Decision, Facts, Step, decide
+from webapp.inbound.case import Decision, Facts, Step
+from webapp.inbound.decide import decide
 from webapp.inbound.inbox import policy_of
 from webapp.inbound.judging import judge_or_quarantine
 from webapp.inbound.plan import Plan, PlanningReader
+from webapp.inbound.received import Received
+from webapp.inbound.returned import Returned, find_returned
 from webapp.instance import Instance
 from webapp.mail.message import InboundMessage
 from webapp.mailserver.base import RemoteMessage
-from webapp.models import Disposition, Inbound, MailboxIdentity, Placement
+from webapp.models import Disposition, Inbound, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +66,21 @@ class PreviewRow:
 class DryRun:
     """One dry run over the mailbox that a draft names: what it goes by, and what was planned so far."""
 
-    def __init__(self, instance: Instance, wanted: Draft, server_epoch: str | None) -> None:
-        """Without `server_epoch` a ledger row is known by its key, size and time of receipt together."""
+    def __init__(
+        self, instance: Instance, wanted: Draft, server_epoch: str | None, *, keys_are_for_ever: bool = False
+    ) -> None:
+        """Without `server_epoch` a ledger row is known by its key, size and time of receipt together.
+
+        With `keys_are_for_ever` the key alone is enough; what was moved and is here was put back.
+        """
+        self._for_ever = keys_are_for_ever
+        self._returned: dict[str, Returned] = {}
         self._database = instance.database
         self._plan = Plan()
         self._rebound: set[int] = set()
         self.limit_mb = instance.settings.max_message_mb
         with self._database.reading() as session:
-            identity = _find_mailbox(session, wanted)
+            identity = find_mailbox(session, wanted.values)
             self.policy = policy_of(session, wanted.values)
             self.ignored_mail = options.ignored_mail(session)
             self._loop_key = options.loop_key(session, instance.vault)
@@ -100,6 +110,10 @@ class DryRun:
         )
         with self._database.reading() as session:
             rows = {row.remote_key: row for row in session.scalars(query.order_by(Inbound.id))}
+            if self._for_ever and self._server_epoch is not None:
+                now = datetime.now(UTC)
+                epoch = ledger.epoch_name(self._server_epoch, self._generation)
+                self._returned |= find_returned(session, self._mailbox_id, epoch, rows, now)
         return {
             message.key: rows[message.key]
             for message in listed
@@ -107,12 +121,16 @@ class DryRun:
         }
 
     def _holds(self, listed: RemoteMessage, row: Inbound) -> bool:
-        if self._server_epoch is None and not _is_same(listed, row):
+        if listed.key in self._returned:  # a run would take it for a duplicate
+            return False
+        if self._server_epoch is None and not self._for_ever and not _is_same(listed, row):
             return False
         return _is_pending(row) or not self.is_before_cutoff(listed)
 
     def void_epoch_if_other(self, listed: Collection[RemoteMessage], known: Mapping[str, Inbound]) -> None:
         """A known key that is another message now makes a run take every key for new; so does this."""
+        if self._for_ever:
+            return
         for message in listed:
             row = known.get(message.key)
             if row is not None and not _is_pending(row) and not _is_same(message, row):
@@ -141,6 +159,7 @@ class DryRun:
         return _row(position, listed, message, decision, None)
 
     def _judge(self, reader: PlanningReader, position: int, received: Received) -> PreviewRow:
+        received = replace(received, returned=self._returned.get(received.key))
         judged = judge_or_quarantine(reader, received, self.policy)
         message, identity = judged.received.message, judged.received.identity
         if judged.decision.disposition is not None:
@@ -216,20 +235,12 @@ def _about(facts: Facts, decision: Decision) -> int | None:
     """The ticket a decision is about; one that is only planned is negative."""
     if decision.disposition is Disposition.DUPLICATE:
         return facts.earlier.ticket_id if facts.earlier else None
-    if decision.rule in ("thread", "thread-claim") or decision.disposition is Disposition.CLAIM:
+    naming = (Disposition.CLAIM, Disposition.HELD)
+    if decision.rule in ("thread", "thread-claim") or decision.disposition in naming:
         return facts.thread.ticket_id if facts.thread else None
     if decision.disposition is Disposition.REPORT:
         return facts.reported.ticket_id if facts.reported else None
     return None
-
-
-def _find_mailbox(session: Session, wanted: Draft) -> MailboxIdentity | None:
-    """The polled mailbox this draft names, if it was ever polled."""
-    values = wanted.values
-    query = sa.select(MailboxIdentity).filter_by(
-        protocol=values.protocol, host=values.host, port=values.port, account=values.username
-    )
-    return session.scalar(query)
 
 
 def _is_pending(row: Inbound) -> bool:

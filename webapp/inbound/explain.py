@@ -6,13 +6,13 @@ from datetime import datetime
 
 from webapp.desk import mail_servers, options
 from webapp.desk.mail_form import values_of
-from webapp.inbound.apply import Received
-from webapp.inbound.decide import Decision
+from webapp.inbound.case import Decision
 from webapp.inbound.facts import FactsReader
 from webapp.inbound.inbox import policy_of
 from webapp.inbound.judging import judge_or_quarantine
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.reading import header_of, is_too_large, read_header_only, read_message
+from webapp.inbound.received import Received
 from webapp.instance import Instance
 from webapp.mail.message import InboundMessage
 from webapp.mailserver.base import FetchedMessage, RemoteMessage

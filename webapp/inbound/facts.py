@@ -9,19 +9,19 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.desk import sender_lists
+from webapp.desk import sender_lists, thread_marks
 from webapp.desk.sender_lists import Listed
 from webapp.inbound import fact_queries as queries
-from webapp.inbound.decide import Earlier, Facts, Reported
+from webapp.inbound.case import Earlier, Facts, Reported
 from webapp.inbound.fact_queries import DeskAccount, TicketFacts
 from webapp.inbound.threads import KnownSender, Relation, ThreadMatch
-from webapp.mail import reply_token
+from webapp.mail import reply_address, reply_token
 from webapp.mail.address import fold_addr_spec, parse_addresses
 from webapp.mail.loop_token import is_our_loop_token
 from webapp.mail.message import InboundMessage
-from webapp.mail.references import subject_ticket_numbers
 
 SUBJECT_TAGS = 5  # looked up of one subject
+RECIPIENTS = 200  # looked at of To and of Cc
 DOUBTFUL = 20  # addresses looked at of a From that names several
 MERGES = 10  # a ticket joined into one that was joined ...
 MESSAGE_ID_LENGTH = 255  # what is kept and compared of a Message-ID; some are 10 KB of garbage
@@ -62,6 +62,7 @@ class FactsReader:
     ) -> None:
         self._session, self._loop_key = session, loop_key
         self._reply_key = reply_token.reply_key(loop_key) if loop_key else None
+        self._tags = thread_marks.load(session).tags
         self._by_octets = queries.earlier_by_octets(session, {identity.sha256 for _, identity in batch})
         self._by_content = queries.earlier_by_content(
             session, {identity.fingerprint for _, identity in batch if identity.fingerprint}
@@ -93,6 +94,7 @@ class FactsReader:
             allowed_by=listed.allowed_by,
             reported=self._find_reported(message),
             thread=self._find_thread(message, key, sender),
+            bare_subject=self._tags.strip_from(message.subject),
         )
 
     def remember(
@@ -190,12 +192,13 @@ class FactsReader:
     def _names(self, message: InboundMessage) -> Iterator[Named]:
         """Whatever names a ticket, the best first. That there is such a ticket is not said."""
         yield from self._named_by_token(message)
+        yield from self._named_by_address(message)
         for message_id, header in claims_of(message).items():
             if message_id in self._threads:
                 yield Named(self._threads[message_id], f"{header} <{message_id}>")
-        for number in subject_ticket_numbers(message.subject)[:SUBJECT_TAGS]:
+        for number, tag in self._tags.found_in(message.subject)[:SUBJECT_TAGS]:
             if number < 2**31:
-                yield Named(number, f"subject tag [T-{number}]")
+                yield Named(number, f"subject tag {tag}")
 
     def _named_by_token(self, message: InboundMessage) -> Iterator[Named]:
         if self._reply_key is None:
@@ -203,6 +206,15 @@ class FactsReader:
         for message_id, header in tokens_of(message).items():
             if token := reply_token.read_token(self._reply_key, message_id):
                 yield Named(token.ticket_id, f"keyed token in {header}", True, token.account_id)
+
+    def _named_by_address(self, message: InboundMessage) -> Iterator[Named]:
+        """By an address of ours it was sent to, as Reply-To of our mail gives it out."""
+        if self._reply_key is None:
+            return
+        for addr_spec, header in delivered_to(message):
+            number = reply_address.ticket_of(self._reply_key, addr_spec)
+            if number is not None and number < 2**31:
+                yield Named(number, f"keyed address in {header}", True)
 
     def _merged(self, ticket_id: int) -> tuple[int, TicketFacts] | None:
         """That ticket, or the one it was joined into in the end; None where there is none."""
@@ -251,6 +263,17 @@ def tokens_of(message: InboundMessage) -> dict[str, str]:
     """Where a keyed token may stand, each with its header: what is answered first, then the newest."""
     ids: dict[str, str] = dict.fromkeys(message.in_reply_to, "In-Reply-To")
     return ids | {one: "References" for one in reversed(message.references) if one not in ids}
+
+
+def delivered_to(message: InboundMessage) -> Iterator[tuple[str, str]]:
+    """The addr-specs a message was sent to, each with the header that says so; some of very many."""
+    for header, addresses in (("To", message.to), ("Cc", message.cc)):
+        for address in addresses[:RECIPIENTS]:
+            yield address.addr_spec, header
+    for header in ("Delivered-To", "X-Original-To"):
+        fields = [value for name, value in message.headers if name.lower() == header.lower()]
+        for address in parse_addresses(fields, DOUBTFUL)[0]:
+            yield address.addr_spec, header
 
 
 def _of_user(user: sa.Row[str, int, str, int | None, bool], account: DeskAccount | None) -> KnownSender:

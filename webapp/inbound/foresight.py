@@ -10,12 +10,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+from webapp.desk.mail_protocols import CLASSIC
 from webapp.desk.mail_servers import Draft
-from webapp.inbound.apply import Received
 from webapp.inbound.batches import in_batches, understand_header
 from webapp.inbound.dry_run import DryRun, PreviewRow, known_row
 from webapp.inbound.facts import Identity
 from webapp.inbound.parser_process import ParserProcess
+from webapp.inbound.received import Received
 from webapp.instance import Instance
 from webapp.mailserver.base import FetchedMessage, Mailbox, RemoteMessage
 from webapp.mailserver.diagnosis import Foreseen
@@ -27,6 +28,7 @@ SECONDS_A_HEADER = 2.0  # a test as a whole ends within a minute
 WORDS = {
     "ticket": ("new ticket", "new tickets"),
     "update": ("update", "updates"),
+    "held": ("held for a decision", "held for a decision"),
     "too_old": ("too old", "too old"),
     "automatic": ("automatic", "automatic"),
     "unknown_sender": ("unknown sender", "unknown senders"),
@@ -41,7 +43,9 @@ def foresee(instance: Instance, wanted: Draft) -> Callable[[Mailbox], Foreseen]:
         keys = mailbox.list_unread()
         newest = keys[-NEWEST:]
         with ParserProcess(seconds=SECONDS_A_HEADER) as parser:
-            rows = list(_look_at(DryRun(instance, wanted, None), mailbox, parser, newest))
+            for_ever = wanted.values.protocol not in CLASSIC
+            dry_run = DryRun(instance, wanted, None, keys_are_for_ever=for_ever)
+            rows = list(_look_at(dry_run, mailbox, parser, newest))
         counts = Counter(map(kind_of, rows))
         told = {kind: counts[kind] for kind in WORDS}
         return Foreseen(_fact(told, len(newest), len(keys)), told, looked=len(newest), unread=len(keys))
@@ -99,6 +103,8 @@ def kind_of(row: PreviewRow) -> str:
         return "other"
     if row.disposition is Disposition.UPDATE:
         return "update"
+    if row.disposition is Disposition.HELD:
+        return "held"
     if row.disposition in (Disposition.IGNORED, Disposition.REPORT):
         return "unknown_sender" if row.rule == "unknown-sender" else "automatic"
     return "ticket"

@@ -11,21 +11,21 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from webapp.desk import incoming_rules, mail_servers, notifications, options
-from webapp.desk.addresses import sending_addresses
+from webapp.desk import incoming_rules, mail_servers, notifications, options, thread_marks
 from webapp.desk.mail_form import MailServerValues
+from webapp.desk.mail_identity import own_addresses
 from webapp.failpoints import failpoint
 from webapp.inbound import ledger, missed
 from webapp.inbound.apply import Destination
 from webapp.inbound.batches import in_batches, read_batch
-from webapp.inbound.decide import Policy
+from webapp.inbound.case import Policy
 from webapp.inbound.moving import move_pending, recover
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.rebinding import Rebinding
+from webapp.inbound.returned import Returned
 from webapp.inbound.runs import Run, RunReport, begin_run, keep_counts
 from webapp.inbound.taking import NotRecorded, Rules, Taken, take_in
 from webapp.instance import Instance
-from webapp.mail.address import fold_addr_spec
 from webapp.mailserver.base import Mailbox, RemoteMessage
 from webapp.mailserver.errors import FolderRefused, MailServerError
 from webapp.models import MailboxIdentity, Row
@@ -82,7 +82,9 @@ def policy_of(session: Session, values: MailServerValues | None) -> Policy:
         authserv_id=general.authserv_id,
         do_not_reply=general.do_not_reply,
         other_automated=general.other_automated,
-        sending_addresses=sending_addresses(session),
+        hold_claims=general.hold_claims,
+        cc_colleagues=general.cc_colleagues,
+        sending_addresses=thread_marks.outgoing_keys(session),
     )
     if values is None:
         return policy
@@ -90,7 +92,7 @@ def policy_of(session: Session, values: MailServerValues | None) -> Policy:
         policy,
         cutoff=values.cutoff_at if values.cutoff_enabled else None,
         process_unknown=values.process_unknown,
-        own_addresses=frozenset({fold_addr_spec(values.username)} if "@" in values.username else ()),
+        own_addresses=own_addresses(session, values),
     )
 
 
@@ -116,6 +118,7 @@ class InboxRun:
         self._ends_at = time.monotonic() + RUN_SECONDS
         self._destination: Destination | None = None
         self._rules = Rules(run_options.policy, run_options.loop_key)
+        self._returned: dict[str, Returned] = {}
         self._not_recorded = 0
 
     def work(self) -> None:
@@ -208,8 +211,13 @@ class InboxRun:
         return kept
 
     def _unknown(self, listed: list[RemoteMessage]) -> list[RemoteMessage]:
+        mailbox_id = self._options.mailbox_id
         with self._database.reading() as session:
-            result = ledger.sort_listed(session, self._options.mailbox_id, self._epoch, listed)
+            if self._inbox.keys_are_for_ever:
+                result = ledger.sort_for_ever(session, mailbox_id, self._epoch, listed, self._clock())
+            else:
+                result = ledger.sort_listed(session, mailbox_id, self._epoch, listed)
+        self._returned |= result.returned
         if result.other:
             with self._database.writing() as session:
                 ledger.raise_epoch(session, self._options.mailbox_id)
@@ -224,7 +232,10 @@ class InboxRun:
     def _process(self, batch: list[RemoteMessage]) -> None:
         to = self._prepare_folders()
         limit_mb = self._options.limit_mb
-        received = read_batch(self._mailbox, self._parser, batch, limit_mb=limit_mb, enough=self._is_over)
+        received = [
+            dataclasses.replace(one, returned=self._returned.pop(one.key, None))
+            for one in read_batch(self._mailbox, self._parser, batch, limit_mb=limit_mb, enough=self._is_over)
+        ]
         if self._is_over():
             self._report.drained = False  # some of the batch may not have been read
         else:
@@ -242,6 +253,8 @@ class InboxRun:
             keep_counts(session, run_id, counts)
             failpoint("before_commit")
         failpoint("after_commit")
+        for line in taken.told:
+            logger.info("%s", line)
         self._report.run_id, self._report.counts = run_id, counts
         self._not_recorded += len(taken.not_recorded)
         if self._way.may_move:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
-from webapp.inbound.apply import Received
-from webapp.inbound.decide import Decision, Facts, Policy, decide, quarantine
+from webapp.inbound.case import Decision, Earlier, Facts, Policy
+from webapp.inbound.decide import decide, quarantine
 from webapp.inbound.facts import FactsReader
 from webapp.inbound.reading import quarantined
+from webapp.inbound.received import Received
 from webapp.models import TicketNotice
 
 DATABASE_FAILED = (sa.exc.OperationalError, sa.exc.InterfaceError)  # and not the message
@@ -30,6 +31,9 @@ class Judged:
 def judge(reader: FactsReader, received: Received, policy: Policy) -> Judged:
     """Raises whatever the message makes our own code raise, and SQLAlchemy's errors."""
     facts = reader.gather(received.message, received.identity)
+    if back := received.returned:
+        earlier = Earlier(back.inbound_id, back.ticket_id, "put back into the inbox after it was processed")
+        facts = replace(facts, earlier=earlier)
     decision = decide(
         received.message,
         received.identity.received_at,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.inbound.returned import Returned, find_returned, key_of
 from webapp.mailserver.base import RemoteMessage
 from webapp.models import Disposition, Inbound, MailboxIdentity, Placement
 
@@ -68,7 +69,7 @@ def pending_moves(session: Session, mailbox_id: int, epoch: str) -> list[Pending
         Inbound.placement == Placement.PENDING_MOVE,
     )
     return [
-        PendingMove(row.id, row.remote_key, row.folder, row.disposition is Disposition.IGNORED)
+        PendingMove(row.id, key_of(row.remote_key), row.folder, row.disposition is Disposition.IGNORED)
         for row in session.execute(query.order_by(Inbound.id))
     ]
 
@@ -80,6 +81,20 @@ class Sorted:
     new: list[RemoteMessage]
     back: list[int]  # ledger rows marked as moved whose message is still in the inbox
     other: bool  # a known key is another message now: the epoch is void
+    returned: dict[str, Returned] = field(default_factory=dict)  # of the new ones, by key
+
+
+def sort_for_ever(
+    session: Session, mailbox_id: int, epoch: str, listed: list[RemoteMessage], now: datetime
+) -> Sorted:
+    """The same where a key is never another message: known and moved, it was put back since.
+
+    What was moved a moment ago is passed over, and so is what comes back without end.
+    """
+    known = recorded_keys(session, mailbox_id, epoch, [message.key for message in listed])
+    returned = find_returned(session, mailbox_id, epoch, known, now)
+    new = [message for message in listed if message.key not in known or message.key in returned]
+    return Sorted(new, [], False, returned)
 
 
 def sort_listed(session: Session, mailbox_id: int, epoch: str, listed: list[RemoteMessage]) -> Sorted:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from webapp.inbound.decide import Decision, Facts
+from webapp.inbound.case import Decision, Facts
 from webapp.inbound.fact_queries import Seen, TicketFacts
 from webapp.inbound.facts import MESSAGE_ID_LENGTH, FactsReader, Identity, claims_of
 from webapp.mail.message import InboundMessage

@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
 from webapp.desk import mail_servers
+from webapp.desk.mail_form import values_of
+from webapp.desk.mail_identity import identity_of
 from webapp.inbound import ledger
 from webapp.inbound.inbox import RUN_SECONDS, InboxRun, RunOptions, SubfolderRefused, Way
 from webapp.inbound.lease import lease
@@ -28,7 +30,7 @@ from webapp.instance import Instance
 from webapp.mailserver.base import Mailbox, ServerSettings
 from webapp.mailserver.connect import open_mailbox
 from webapp.mailserver.deadline import SECONDS_PER_OCTET, Alarm
-from webapp.mailserver.errors import FolderRefused, MailServerError, QuotaExceeded, Stage
+from webapp.mailserver.errors import FolderRefused, MailServerError, QuotaExceeded, ServerBusy, Stage
 from webapp.mailserver.remedies import explain
 from webapp.models import Row
 from webapp.vault import VaultError
@@ -74,7 +76,7 @@ def poll(
     """
     target = _find_target(instance, clock(), trigger)
     wait = 0.0 if trigger == SCHEDULE else LEASE_WAIT_SECONDS
-    with lease(instance.settings.instance, target.mailbox_id, wait=wait):
+    with lease(instance, target.mailbox_id, wait=wait):
         run = Run(target.mailbox_id, trigger, clock())
         report = RunReport()
         seconds = deadline_seconds(instance.settings.max_message_mb)
@@ -129,9 +131,7 @@ def _find_target(instance: Instance, now: datetime, trigger: str) -> Target:
             raise NotPolled(
                 "Incoming email is not active. Turn it on with: servicedesk mail set incoming active=true"
             )
-        identity = ledger.find_or_make_mailbox(
-            session, stored.protocol, stored.host, stored.port, stored.username
-        )
+        identity = ledger.find_or_make_mailbox(session, *identity_of(session, values_of(stored)))
         if trigger == SCHEDULE and not is_due(identity, now):
             raise NotPolled(f"Waiting until {identity.next_poll_at:%H:%M:%S} UTC after a failure.")
     try:
@@ -141,7 +141,7 @@ def _find_target(instance: Instance, now: datetime, trigger: str) -> Target:
         report = RunReport(failure=Failure(str(error), cure, needs_a_person=True))
         _record(instance, Run(identity.id, trigger, now), report, now)
         raise
-    settings = mail_servers.server_settings(wanted, instance.settings)
+    settings = mail_servers.server_settings(wanted, instance)
     return Target(identity.id, stored.version, wanted, settings)
 
 
@@ -152,7 +152,8 @@ def _run(target: Target, work: Callable[[], None]) -> Failure | None:
     except MailServerError as error:
         remedy = explain(error, target.settings)
         logger.warning("incoming mail failed at %s: %s", error.stage, type(error).__name__)
-        return Failure(remedy.sentence, remedy.cure, error.permanent)
+        wait = timedelta(seconds=error.retry_after) if isinstance(error, ServerBusy) else timedelta(0)
+        return Failure(remedy.sentence, remedy.cure, error.permanent, wait)
     except sa.exc.DBAPIError as error:
         logger.exception("the database failed during a run")
         sentence = f"The database could not be used: {_cause(error).orig}."

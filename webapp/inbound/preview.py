@@ -85,7 +85,7 @@ def preview(
 
     Raises MailServerError.
     """
-    settings = mail_servers.server_settings(wanted, instance.settings)
+    settings = mail_servers.server_settings(wanted, instance)
     with ExitStack() as stack:
         mailbox = stack.enter_context(connect(settings))
         parser = parser or stack.enter_context(ParserProcess())
@@ -108,7 +108,7 @@ class _Look:
         self._mailbox, self._parser = mailbox, parser
         self._progress, self._cancelled = progress, cancelled
         inbox = mailbox.open(read_only=True)
-        self._dry_run = DryRun(instance, wanted, inbox.epoch)
+        self._dry_run = DryRun(instance, wanted, inbox.epoch, keys_are_for_ever=inbox.keys_are_for_ever)
         self._rows: list[PreviewRow] = []
         self._looked = self._total = self._vanished = 0
         self._all_dated = True

@@ -108,4 +108,4 @@ class Previews(Jobs[PreviewJob]):
                 connect=self._connect,
             )
         except MailServerError as error:
-            job.remedy = explain(error, mail_servers.server_settings(wanted, self._instance.settings))
+            job.remedy = explain(error, mail_servers.server_settings(wanted, self._instance))

@@ -7,9 +7,9 @@ import hashlib
 import logging
 import zlib
 
-from webapp.inbound.apply import Received
 from webapp.inbound.facts import Identity
 from webapp.inbound.parser_process import ParserDied, ParserProcess
+from webapp.inbound.received import Received
 from webapp.mail.fingerprint import content_fingerprint
 from webapp.mail.message import InboundMessage, Sender
 from webapp.mailserver.base import FetchedMessage, RemoteMessage

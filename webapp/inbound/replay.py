@@ -15,13 +15,20 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload, undefer
 
+from webapp.desk import held_mail, thread_marks
 from webapp.inbound.again import AgainRefused, write_down
-from webapp.inbound.apply import RAW_MESSAGE, Received, attachment_rows, derived, described
-from webapp.inbound.decide import Decision
+from webapp.inbound.case import Decision
 from webapp.inbound.parser_process import ParserProcess
+from webapp.inbound.received import (
+    RAW_MESSAGE,
+    Received,
+    attachment_rows,
+    derived,
+    described,
+    preview_of,
+)
 from webapp.inbound.stored import judge, load_stored, understand
 from webapp.instance import Instance
-from webapp.mail.references import strip_ticket_tag
 from webapp.models import ActionKind, Attachment, Disposition, Entry, Inbound, Ticket, TicketNotice
 
 LABELS = {
@@ -117,6 +124,7 @@ def apply_replay(instance: Instance, replay: Replay, *, now: datetime, actor: st
             _rewrite_ticket(session, entry, inbound, replay.received)
             _rewrite_entry(session, entry, replay.received)
         _rewrite_row(inbound, replay.received)
+        held_mail.set_preview(session, inbound.id, preview_of(replay.received.message))
         write_down(
             session, inbound.id, ActionKind.REPLAY, now=now, actor=actor,
             ticket_id=entry.ticket_id if entry else None,
@@ -275,9 +283,10 @@ def _rewrite_ticket(session: Session, entry: Entry, inbound: Inbound, received: 
     if first != entry.id:
         return
     ticket, told = session.get_one(Ticket, entry.ticket_id), described(received)
+    tags = thread_marks.load(session).tags
     for before, after in (
         (inbound.subject, told["subject"]),
-        (strip_ticket_tag(inbound.subject), strip_ticket_tag(told["subject"])),
+        (tags.strip_from(inbound.subject), tags.strip_from(told["subject"])),
     ):
         if ticket.subject in (before.strip(), "(no subject)" if not before.strip() else None):
             ticket.subject = after.strip() or "(no subject)"

@@ -8,7 +8,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from webapp.desk.undeliverable import mark_undeliverable
-from webapp.inbound.decide import Facts
+from webapp.inbound.case import Facts
 from webapp.mail.address import fold_addr_spec
 from webapp.mail.message import InboundMessage, Report
 from webapp.models import Delivery, DeliveryEvent

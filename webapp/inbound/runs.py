@@ -22,6 +22,7 @@ class Counts:
     ticket: int = 0
     update: int = 0
     claim: int = 0
+    held: int = 0  # naming another ticket, waiting for a person
     ignored: int = 0
     report: int = 0
     duplicate: int = 0
@@ -33,8 +34,8 @@ class Counts:
     @property
     def processed(self) -> int:
         return (
-            self.ticket + self.update + self.claim + self.ignored + self.report + self.duplicate
-            + self.quarantined
+            self.ticket + self.update + self.claim + self.held + self.ignored + self.report
+            + self.duplicate + self.quarantined
         )  # fmt: skip
 
     def add(self, other: Counts) -> None:
@@ -49,6 +50,7 @@ class Failure:
     sentence: str
     cure: str
     needs_a_person: bool  # trying again unchanged will not help
+    wait: timedelta = timedelta(0)  # how long the server asked to be left alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +126,12 @@ def record_run(session: Session, run: Run, report: RunReport, *, now: datetime) 
 
 
 def delay_after(failures: int, failure: Failure) -> timedelta:
-    """1, 2, 4 ... 30 minutes; at once the longest where only a person can help (no sign-in lock-outs)."""
+    """1, 2, 4 ... 30 minutes, no less than the server asked for; at once the longest where only a person can
+    help (no sign-in lock-outs)."""
     if failure.needs_a_person:
         return LONGEST_DELAY
     doublings = min(failures - 1, 10)
-    return min(FIRST_DELAY * (1 << doublings), LONGEST_DELAY)
+    return min(max(FIRST_DELAY * (1 << doublings), failure.wait), LONGEST_DELAY)
 
 
 def _end_row(session: Session, run: Run, report: RunReport, now: datetime) -> None:

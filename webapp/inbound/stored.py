@@ -11,12 +11,13 @@ from sqlalchemy.orm import Session
 
 from webapp.desk import mail_servers, options
 from webapp.desk.mail_form import values_of
-from webapp.inbound.apply import Received
-from webapp.inbound.decide import Decision, Facts, decide
+from webapp.inbound.case import Decision, Facts
+from webapp.inbound.decide import decide
 from webapp.inbound.facts import FactsReader
 from webapp.inbound.inbox import policy_of
 from webapp.inbound.parser_process import ParserProcess
 from webapp.inbound.reading import read_header_only, read_message
+from webapp.inbound.received import Received
 from webapp.instance import Instance
 from webapp.mail import limits
 from webapp.mailserver.base import FetchedMessage, RemoteMessage

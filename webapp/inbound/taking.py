@@ -13,12 +13,14 @@ from sqlalchemy.orm import Session
 from webapp.desk.notifications import Notices
 from webapp.failpoints import failpoint
 from webapp.inbound import ledger, notices
-from webapp.inbound.apply import Applied, Destination, Received, apply
-from webapp.inbound.decide import Policy
+from webapp.inbound.apply import Applied, Destination, apply
+from webapp.inbound.case import Policy
 from webapp.inbound.facts import FactsReader
 from webapp.inbound.judging import DATABASE_FAILED, Judged, for_a_person, judge
 from webapp.inbound.ledger import PendingMove
+from webapp.inbound.received import Received
 from webapp.inbound.runs import Counts
+from webapp.logs import fields
 from webapp.models import Disposition
 
 logger = logging.getLogger(__name__)
@@ -31,6 +33,7 @@ class Taken:
     counts: Counts = field(default_factory=Counts)
     moves: list[PendingMove] = field(default_factory=list)
     not_recorded: list[str] = field(default_factory=list)  # keys without a row; the log says why
+    told: list[str] = field(default_factory=list)  # a line for the log each, once it is committed
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +54,9 @@ def take_in(
     telling: Notices | None = None,
 ) -> Taken:
     """The batch's rows, in the caller's transaction; `telling` writes mail about them, None writes none."""
-    recorded = ledger.recorded_keys(session, to.mailbox_id, to.epoch, [received.key for received in batch])
-    new = [received for received in batch if received.key not in recorded]  # else another process did it
+    keys = [received.ledger_key for received in batch]
+    recorded = ledger.recorded_keys(session, to.mailbox_id, to.epoch, keys)
+    new = [one for one in batch if one.ledger_key not in recorded]  # else another process did it
     void = ledger.void_rows_of(session, to.mailbox_id, to.epoch, {one.identity.sha256 for one in new})
     reader = FactsReader(session, [(one.message, one.identity) for one in new], loop_key=rules.loop_key)
     taken = Taken()
@@ -87,6 +91,17 @@ def _take_in(
     if applied is None:
         return None
     reader.remember(received.identity, applied.inbound_id, applied.ticket_id, applied.entry_message_id)
+    taken.told.append(
+        fields(
+            "message",
+            inbound=applied.inbound_id,
+            key=received.key,
+            octets=received.size,
+            disposition=applied.disposition.value,
+            rule=applied.rule,
+            ticket=applied.ticket_id,
+        )
+    )
     name = applied.disposition.value
     setattr(taken.counts, name, getattr(taken.counts, name) + 1)
     if not applied.folder:
@@ -129,7 +144,7 @@ def _judge_or_quarantine(
 
 
 def _is_recorded(session: Session, received: Received, to: Destination) -> bool:
-    return bool(ledger.recorded_keys(session, to.mailbox_id, to.epoch, [received.key]))
+    return bool(ledger.recorded_keys(session, to.mailbox_id, to.epoch, [received.ledger_key]))
 
 
 def _apply(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webapp.inbound.decide import ticket_name
+from webapp.inbound.case import ticket_name
 from webapp.inbound.dry_run import PreviewRow
 from webapp.inbound.runs import Counts
 from webapp.mailserver.remedy import plural
@@ -22,6 +22,8 @@ def verdict(row: PreviewRow) -> str:
             return f"Added to {about}"
         case Disposition.CLAIM:
             return f"New ticket that claims to be about {about}"
+        case Disposition.HELD:
+            return f"Held: claims to be about {about}"
         case Disposition.TICKET if about:
             return f"New ticket that follows {about}"
         case Disposition.TICKET:
@@ -42,6 +44,7 @@ def counts_in_words(counts: Counts) -> str:
     told = [plural(tickets, "new ticket")] if tickets else []
     told += [plural(counts.update, "update")] if counts.update else []
     named = {
+        "held for a decision": counts.held,
         "ignored": counts.ignored,
         "delivery reports": counts.report,
         "seen before": counts.duplicate,

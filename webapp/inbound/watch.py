@@ -18,7 +18,7 @@ from datetime import datetime
 from webapp.desk import mail_servers
 from webapp.inbound.runs import FIRST_DELAY, LONGEST_DELAY
 from webapp.instance import Instance
-from webapp.mailserver.base import Mailbox, ServerSettings
+from webapp.mailserver.base import Mailbox, MailProtocol, ServerSettings
 from webapp.mailserver.connect import open_mailbox
 from webapp.mailserver.errors import IdleNotSupported, MailServerError
 from webapp.models import Row
@@ -123,8 +123,8 @@ class Watcher:
         """The active row, while polling goes well."""
         with self._instance.database.reading() as session:
             row = mail_servers.load(session, Row.INCOMING)
-            if row is None or not row.active:
-                return None
+            if row is None or not row.active or row.protocol != MailProtocol.IMAP:
+                return None  # Exchange and Office365 have no IDLE: they are polled
             mailbox = mail_servers.mailbox_of(session, row)
             if mailbox is not None and mailbox.failures > self._failed_with_us + 1:
                 self._in_the_way = None  # it fails without us, too
@@ -135,7 +135,7 @@ class Watcher:
             wanted = mail_servers.stored_draft(self._instance.vault, row)
         except VaultError:
             return None  # the poll says so
-        return _Target(row.version, mail_servers.server_settings(wanted, self._instance.settings), polled_at)
+        return _Target(row.version, mail_servers.server_settings(wanted, self._instance), polled_at)
 
     def _find_version(self) -> int | None:
         target = self._find_target()

@@ -9,18 +9,15 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import idna
 
 from webapp.mail import limits
 from webapp.mail.charset import one_line
-from webapp.mail.headers import decode_words
+from webapp.mail.encoded_words import decode_words
+from webapp.mail.mailboxes import Mailbox, mailboxes
 from webapp.mail.message import Address, Sender
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|\\.|[^"()<>,;:\\]+|.', re.DOTALL)
-_COMMENT_TOKEN = re.compile(r"\\.|[^()\\]+|.", re.DOTALL)
-_ANGLE = re.compile(r'<((?:"(?:[^"\\]|\\.)*"|[^"<>])*)>')
 _ADDR_SPEC = re.compile(
     r"""(?P<local>[^\s()<>\[\]:;@\\,"\x00-\x1f\x7f]+|"(?:[^"\\\x00-\x1f\x7f]|\\[^\x00-\x1f\x7f])*")
         @(?P<domain>[^\s()<>\[\]:;@\\,"\x00-\x1f\x7f.]+(?:\.[^\s()<>\[\]:;@\\,"\x00-\x1f\x7f.]+)*
@@ -42,24 +39,6 @@ _BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _BAD_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zs", "Zl", "Zp"})
 
 
-@dataclass(slots=True, eq=False)
-class Mailbox:
-    """One mailbox as it was written, before anybody judges it."""
-
-    phrase: list[str] = field(default_factory=list)
-    comments: list[str] = field(default_factory=list)
-    angles: list[str] = field(default_factory=list)
-    trailing: bool = False  # an address behind the <...>
-    stray: bool = False  # brackets or quotes that do not match
-    group: str | None = None  # the name of the RFC 5322 group it stands in
-    group_closed: bool = False
-    semicolon: bool = False  # it ends at one: no name goes on behind it
-
-    def is_nameless(self) -> bool:
-        """A piece such as `Doe` in `Doe, John <john@example.org>`: part of a name with a bare comma."""
-        return not self.angles and "@" not in "".join(self.phrase)
-
-
 def parse_addresses(
     fields: Sequence[str], limit: int = limits.RECIPIENTS
 ) -> tuple[tuple[Address, ...], bool]:
@@ -67,7 +46,7 @@ def parse_addresses(
     addresses: list[Address] = []
     for value in fields:
         before = ""
-        for mailbox in _mailboxes(value):
+        for mailbox in mailboxes(value):
             found = _lenient(mailbox, before)
             # `Lee, Ann <ann@acme.test>`: the first half of a name that should stand in quotes.
             before = "" if found or mailbox.semicolon else _display_name(mailbox.phrase)
@@ -87,7 +66,7 @@ def sender_of(fields: Sequence[str], *, field_count: int | None = None) -> Sende
     name = ""
     if fields:
         shown, _ = parse_addresses(fields[:1], limit=1)
-        name = shown[0].display_name if shown else _name_alone(_mailboxes(fields[0]))
+        name = shown[0].display_name if shown else _name_alone(mailboxes(fields[0]))
     count = max(len(fields), field_count or 0)
     if count != 1 or not fields:
         return Sender(None, name, written, f"{count} From headers" if count else "no From header")
@@ -125,7 +104,7 @@ def _only_mailbox(value: str) -> tuple[str | None, str | None]:
     """The addr-spec of a From value, or why there is none."""
     if _RAW_CONTROLS.search(value):
         return None, "control characters in From"
-    everything = _mailboxes(value)
+    everything = mailboxes(value)
     named = [mailbox for mailbox in everything if not mailbox.is_nameless()]
     if any(mailbox.group_closed for mailbox in everything):
         return None, "group syntax in From"
@@ -190,74 +169,6 @@ def _is_invisible(char: str) -> bool:
     )
 
 
-def _mailboxes(value: str) -> list[Mailbox]:
-    """`value` cut at its commas and group marks. Linear in the length of `value`."""
-    current = Mailbox()
-    mailboxes = [current]
-    first_of_group = 0
-    position = 0
-    while position < len(value):
-        char = value[position]
-        if char == "(":
-            comment, position = _comment(value, position + 1)
-            current.comments.append(comment)
-            current.stray |= position > len(value)
-        elif char == "<":
-            position = _angle(value, position, current)
-        elif char in ",;":
-            position += 1
-            current.semicolon = char == ";"
-            group = current.group
-            if char == ";" and group is not None:
-                for mailbox in mailboxes[first_of_group:]:
-                    mailbox.group_closed = True
-                group = None
-            current = Mailbox(group=group)
-            mailboxes.append(current)
-        elif char == ":" and current.group is None and not current.angles:
-            current.group = "".join(current.phrase)
-            current.phrase = []
-            first_of_group = len(mailboxes) - 1
-            position += 1
-        else:
-            token = _TOKEN.match(value, position)
-            position = _word(token[0] if token else char, position, current)
-    return mailboxes
-
-
-def _comment(value: str, position: int) -> tuple[str, int]:
-    """The text of a comment and the position behind it; beyond the end where it is never closed."""
-    depth = 1
-    start = position
-    while position < len(value):
-        token = _COMMENT_TOKEN.match(value, position)
-        text = token[0] if token else value[position]
-        depth += (text == "(") - (text == ")")
-        position += len(text)
-        if not depth:
-            return value[start : position - 1], position
-    return value[start:], len(value) + 1
-
-
-def _angle(value: str, position: int, current: Mailbox) -> int:
-    found = _ANGLE.match(value, position)
-    if found is None:
-        current.stray = True
-        return position + 1
-    current.angles.append(found[1])
-    return found.end()
-
-
-def _word(token: str, position: int, current: Mailbox) -> int:
-    if token in (')"', ")", ">", '"'):
-        current.stray = True
-    if current.angles:
-        current.trailing |= "@" in token
-    else:
-        current.phrase.append(token)
-    return position + len(token)
-
-
 def _lenient(mailbox: Mailbox, before: str = "") -> list[Address]:
     """The mailbox as addresses to show and to answer, none where it names none.
 
@@ -276,7 +187,7 @@ def _lenient(mailbox: Mailbox, before: str = "") -> list[Address]:
     if "@" in phrase:
         return _bare(phrase, comment)
     if "=?" in phrase and "@" in (decoded := decode_words(phrase)) and "=?" not in decoded:
-        return _lenient(_mailboxes(decoded)[0])
+        return _lenient(mailboxes(decoded)[0])
     return []
 
 
@@ -317,9 +228,9 @@ def _without_ornament(addr_spec: str) -> str:
     return _IN_FRONT.sub("", addr_spec)
 
 
-def _name_alone(mailboxes: list[Mailbox]) -> str:
+def _name_alone(found: list[Mailbox]) -> str:
     """What a field without an address calls its sender: "MAILER-DAEMON (Mail Delivery System)"."""
-    for mailbox in mailboxes:
+    for mailbox in found:
         name = _display_name(mailbox.phrase) or _clean_name("".join(mailbox.comments[:1]))
         if name:
             return name

@@ -29,6 +29,7 @@ _ENDS_WITH_ADDRESS = re.compile(r"<[^\s<>@]{1,100}@[^\s<>@]{1,100}>{1,2}\s*[:：
 _PROSE = re.compile(rf"(?<![\w'’.@-])(?:{words.PROSE})(?![\w'’@])|\bI\b", re.VERBOSE)
 _BEGINS_WITH_PROSE = re.compile(rf"^(?:{words.PROSE})\s", re.IGNORECASE | re.VERBOSE)
 _LOTUS = re.compile(r"^.{1,80}---\d{1,4}[./-]\d{1,2}[./-]\d{1,4} \d{1,2}:\d\d(?::\d\d)?(?: [AP]M)?---")
+_GROUPWISE_MARK = ">>> "
 _GROUPWISE = re.compile(r"^>>> .{1,150}\d.{0,20}>>>$")
 _INCOMPLETE = re.compile(rf"^(?:[<>]|mailto:|(?:{words.WROTE})\b)", re.IGNORECASE | re.VERBOSE)
 
@@ -47,6 +48,15 @@ def may_end_one(lines: Sequence[str], last: int) -> bool:
 def is_groupwise(line: str) -> bool:
     """Whether the line is GroupWise's attribution: ">>> Name <address> 05.01.2024 10:12 >>>"."""
     return line.startswith(">>> ") and line.endswith(">>>") and _GROUPWISE.match(line[:MAX_CHARS]) is not None
+
+
+def may_be_newer_groupwise(line: str) -> bool:
+    """Whether the line can begin one of newer GroupWise: ">>> Name wrote on 05.01.2024 in message"."""
+    return (
+        line.startswith(_GROUPWISE_MARK)
+        and _has_stem(line[:MAX_CHARS])
+        and _DATE.search(line[:MAX_CHARS]) is not None
+    )
 
 
 def is_lost_end(line: str) -> bool:
@@ -74,12 +84,17 @@ def attribution_begin(lines: Sequence[str], last: int, *, is_quoted_below: bool)
             if joined and _INCOMPLETE.match(joined):
                 continue
             break
-        if begin < last and (piece.startswith(">") or piece.endswith(_COLONS)):
+        is_marked = may_be_newer_groupwise(piece)
+        if begin < last and ((piece.startswith(">") and not is_marked) or piece.endswith(_COLONS)):
             break
+        if is_marked:
+            piece = piece.removeprefix(_GROUPWISE_MARK)
         joined = f"{piece} {joined}" if joined else piece
         if len(joined) > MAX_CHARS:
             break
-        is_begin = _BEGINS.match(piece) is not None and not (_TIME.match(piece) and not _DATE.search(joined))
+        is_begin = is_marked or (
+            _BEGINS.match(piece) is not None and not (_TIME.match(piece) and not _DATE.search(joined))
+        )
         if is_begin and _is_attribution(joined, is_quoted_below, has_begin=True):
             return _with_first_words(lines, begin)
         if weak is None and not is_begin and _is_attribution(joined, is_quoted_below, has_begin=False):

@@ -19,7 +19,9 @@ from webapp.mail.history_html import (
     without_last_attribution,
 )
 from webapp.mail.html_safe import sanitise, text_as_html
+from webapp.mail.html_sheet import sheet_of
 from webapp.mail.html_text import html_to_text
+from webapp.mail.html_tokens import up_to
 from webapp.mail.mime import Part
 from webapp.mail.pgp import without_armour
 
@@ -31,6 +33,7 @@ _DATA_TEXTS = frozenset(
     text/csv text/xml text/javascript text/x-vcalendar""".split()  # noqa: SIM905
 )
 _FOLDED = "<details><summary>Earlier messages</summary>\n{}\n</details>"  # `html_safe` lets no mail use these
+_STAND_IN_CHARS = 300  # "Your mail program does not show HTML.", in a sentence or two of any language
 _CID_URL = re.compile(r"cid:([^\"'\s>)]{1,300})", re.IGNORECASE)
 
 
@@ -41,6 +44,7 @@ class Segment:
     text: str | None = None
     html: str | None = None
     history: Span | None = None  # where the HTML quotes earlier messages
+    is_cut: bool = False  # the HTML: no more of it is read
 
 
 @dataclass(slots=True)
@@ -102,6 +106,7 @@ class _Reader:
         self.html_parts: set[int] = set()
         self.protection = ""
         self.octets_left = 4 * limits.TEXT_CHARS
+        self.tags_left = limits.HTML_TAGS
 
     def segments(self, part: Part) -> list[Segment]:
         if part.inside:
@@ -123,20 +128,27 @@ class _Reader:
             return [Segment(text) for text in texts]
         html_form = html_forms[-1]
         plain = next((text for form in text_forms if (text := _joined_text(form))), None)
-        if plain is None:
+        if plain is None or (_is_stand_in(plain) and _joined_text(html_form)):
             return html_form
         first, *others = [segment for segment in html_form if segment.html]
-        return [Segment(plain, first.html), *(Segment("", other.html) for other in others)]
+        first.text = plain
+        for other in others:
+            other.text = ""
+        return [first, *others]
 
     def _leaf(self, part: Part) -> Segment:
-        if self.octets_left <= 0:
+        is_html = part.content_type == "text/html"
+        if self.octets_left <= 0 or (is_html and self.tags_left <= 0):
             return Segment()
         self.parts.add(id(part))
         data = part.content(most=self.octets_left)
         self.octets_left -= len(data)
-        if part.content_type == "text/html":
+        if is_html:
             self.html_parts.add(id(part))
-            return Segment(html=self._html(data, part.charset))
+            whole = self._html(data, part.charset)
+            html, count = up_to(whole, self.tags_left)
+            self.tags_left -= count
+            return Segment(html=html, is_cut=html is not whole)
         text = readable(self.decoder.decode(data, part.charset))
         if part.parameters.get("format", "").lower() == "flowed":
             text = unflow(text, delete_space=part.parameters.get("delsp", "").lower() == "yes")
@@ -153,13 +165,19 @@ class _Reader:
         return readable(self.decoder.decode(data, charset))
 
 
+def _is_stand_in(text: str) -> bool:
+    """Whether a text may only say that the message is in HTML, and not what it says."""
+    return len(text) <= _STAND_IN_CHARS and "html" in text.lower()
+
+
 def _joined_text(segments: Iterable[Segment]) -> str:
     return "\n\n".join(text.strip("\n") for segment in segments if (text := _text_of(segment)).strip())
 
 
 def _text_of(segment: Segment) -> str:
     if segment.text is None or (segment.html and segment.text and not segment.text.strip()):
-        return html_to_text(segment.html or "")
+        html = segment.html or ""
+        return html_to_text(html) or html_to_text(html, with_unseen=True)
     return segment.text
 
 
@@ -185,7 +203,7 @@ def _joined_html(segments: Iterable[Segment], defects: list[str]) -> str | None:
     pieces = []
     for segment in segments:
         if segment.html:
-            safe, defect = _safe_html(segment.html, segment.history)
+            safe, defect = _safe_html(segment)
             if safe is None:
                 defects.append(defect or "HTML left out")
                 return None
@@ -196,16 +214,20 @@ def _joined_html(segments: Iterable[Segment], defects: list[str]) -> str | None:
     return joined if len(joined) <= 2 * limits.HTML_CHARS else None
 
 
-def _safe_html(html: str, history: Span | None) -> tuple[str | None, str | None]:
+def _safe_html(segment: Segment) -> tuple[str | None, str | None]:
     """The safe HTML with the history in it folded, or None and the defect that says why there is none.
 
     Each piece is made safe by itself, so that nothing in the mail can open or close the fold.
     """
+    html, history = segment.html or "", segment.history
+    if segment.is_cut:
+        return None, f"HTML of more than {limits.HTML_TAGS} tags"
     if history is None or not may_be_cut_out(html, history):
         return sanitise(html)
+    sheet = sheet_of(html)
     pieces = []
     for piece in (html[: history.start], html[history.start : history.end], html[history.end :]):
-        safe, defect = sanitise(piece)
+        safe, defect = sanitise(piece, sheet)
         if safe is None:
             return None, defect
         pieces.append(safe)

@@ -39,6 +39,7 @@ OPENING = re.compile(
     | the\ (?:message|mail|e-?mail)\ (?:that\ )?you\ sent\ (?:to\ .{1,200}\ )?(?:could\ not|has\ not|was\ not|couldn.t)
     | a\ message\ (?:that\ )?you\ sent\ (?:could\ not|to\ the\ following)
     | (?:could\ not|couldn.t|cannot)\ (?:be\ delivered|deliver)
+    | the\ message\ (?:that\ )?you\ sent\ was\ undeliverable
     | (?:failed\ to\ deliver|undeliver(?:ed|able)\ (?:mail|message|to))
     | user\ mailbox\ exceeds\ allowed\ size
     | message\ from\ \S{1,60}\ e-?mail\ virus
@@ -51,6 +52,7 @@ OPENING = re.compile(
     | (?:el|su)\ mensaje\ .{0,100}no\ (?:se\ ha\ podido|pudo)
     | это\ письмо\ создано\ автоматически
     | к\ сожалению,\ ваше\ письмо\ не\ может
+    | (?:很?抱歉[，,]?\ ?)?您(?:发送)?的(?:邮|郵)件(?:未能投递|被退回)|很?抱歉您发送的邮件被退回|无法发送到
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -67,7 +69,7 @@ SUBJECT = re.compile(
     | (?:delivery|mail)[ -]?(?:failure|failed)
     | (?:unzustellbar|nicht\ zustellbar|zustellung\ (?:fehlgeschlagen|verz)|mail\ konnte\ nicht|übermittlungsfehler)
     | (?:non\ remis|no\ se\ puede\ entregar|no\ entregado|onbestelbaar|non\ recapitabile|não\ é\ possível\ entregar)
-    | address\ not\ found | user\ unknown | mail\ system\ error | nondeliverable\ mail | permanent\ (?:delivery|fail)
+    | 系统退信|退信通知 | address\ not\ found | user\ unknown | mail\ system\ error | nondeliverable\ mail | permanent\ (?:delivery|fail)
     )""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -82,7 +84,7 @@ DELAYED = re.compile(
 # Behind these words stands who did not get it; before them perhaps to whom else it was written.
 RECIPIENTS = re.compile(
     r"(?:did not reach|(?:not|n.t)(?: be)? delivered to|failed (?:recipients?|addresses)|following (?:e-?mail )?"
-    r"(?:recipients?|address(?:es)?)|these recipients or groups|recipient\(s\)|error-for|folgenden? (?:empfänger|adresse))",
+    r"(?:recipients?|address(?:es)?)|these recipients or groups|recipient\(s\)|error-for|无法发送到|收件人[:：]|folgenden? (?:empfänger|adresse))",
     re.IGNORECASE,
 )
 
@@ -110,7 +112,7 @@ _MEANINGS = (
         r"|not listed in|(?:doesn.t|does not|n.existe|didn.t) (?:exist|have an? (?:\S+ )?account)|address (?:couldn.t|wasn.t|not) (?:be )?found"
         r"|address wasn.t found|no mailbox here by that name|invalid (?:address|recipient|mailbox|user)|recipientnotfound"
         r"|unrouteable address|no longer (?:valid|exists)|existiert nicht|(?:empfänger|benutzer)\S* (?:ist )?unbekannt"
-        r"|not a (?:valid|known) (?:user|mailbox|recipient)|bad destination mailbox|user doesn.t",
+        r"|邮件地址\S{0,80}不存在|用户不存在|not a (?:valid|known) (?:user|mailbox|recipient)|bad destination mailbox|user doesn.t",
     ),
     ("5.2.2", r"(?:mailbox|inbox|account|postfach) (?:\S{1,80} )?(?:is )?(?:full|voll)|over ?quota|quota exceeded|exceed\S* (?:\S+ ){0,3}(?:quota|allowed size)"),
     ("5.2.1", r"(?:account|mailbox|user) (?:\S{1,80} )?(?:is |has been )?(?:disabled|inactive|suspended|deactivated)"),
@@ -120,3 +122,8 @@ _MEANINGS = (
     ("5.4.7", r"retry time(?:out)? (?:not reached|exceeded)|delivery time expired|timed out|too old|expired|been in the queue too long"),
 )  # fmt: skip
 MEANINGS = tuple((status, re.compile(words, re.IGNORECASE)) for status, words in _MEANINGS)
+
+
+def meaning_of(said: str) -> str:
+    """The status that the words of a mail system amount to, "" where they tell none."""
+    return next((status for status, words in MEANINGS if words.search(said)), "")

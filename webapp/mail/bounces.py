@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from webapp.mail.bounce_phrases import DELAYED, MEANINGS, OPENING, RECIPIENTS, SEPARATOR, SUBJECT
+from webapp.mail.bounce_phrases import DELAYED, OPENING, RECIPIENTS, SEPARATOR, SUBJECT, meaning_of
 from webapp.mail.message import Report
 from webapp.mail.references import message_id
 from webapp.mail.report import SYSTEMS
@@ -141,9 +141,8 @@ def _status(said: str, action: str) -> str:
         return written[1]
     code = _CODE.search(said)
     permanent = action == "failed" and (code is None or code[1] == "5")
-    for status, words in MEANINGS:
-        if words.search(said):
-            return status if permanent else f"4{status[1:]}"
+    if meant := meaning_of(said):
+        return meant if permanent else f"4{meant[1:]}"
     if code is None:
         return ""
     return "5.0.0" if permanent else "4.0.0"

@@ -9,100 +9,14 @@ from __future__ import annotations
 import codecs
 import re
 
+from webapp.mail.charset_names import is_ascii_based, python_name, shown_label
+
 DETECTION_SAMPLE = 4_096
 DETECTION_OCTETS = 8  # with fewer beyond ASCII a guess is worse than cp1252
 
-# What senders write -> what Python can decode. The right side is the superset real mail uses: Windows
-# labels its code pages with the name of the standard they extend (as the WHATWG encoding table does).
-ALIASES = {
-    "ascii": "utf-8",
-    "us-ascii": "utf-8",
-    "ansi_x3.4-1968": "utf-8",
-    "iso646-us": "utf-8",
-    "unicode": "utf-8",
-    "utf8": "utf-8",
-    "utf-8": "utf-8",
-    "utf8mb4": "utf-8",
-    "unicode-1-1-utf-8": "utf-8",
-    "x-unicode-2-0-utf-8": "utf-8",
-    "unicode-1-1-utf-7": "utf-7",
-    "x-unicode-2-0-utf-7": "utf-7",
-    "unicode-2-0-utf-7": "utf-7",
-    "iso-8859-1": "cp1252",
-    "iso8859-1": "cp1252",
-    "iso_8859-1": "cp1252",
-    "latin1": "cp1252",
-    "latin-1": "cp1252",
-    "x-ansi": "cp1252",
-    "ansi": "cp1252",
-    "x-user-defined": "cp1252",
-    "x-unknown": "utf-8",
-    "unknown-8bit": "utf-8",
-    "unknown": "utf-8",
-    "default": "utf-8",
-    "iso-8859-9": "cp1254",
-    "iso-8859-11": "cp874",
-    "tis-620": "cp874",
-    "iso-8859-8-i": "iso8859-8",
-    "iso-8859-8-e": "iso8859-8",
-    "iso-8859-6-i": "iso8859-6",
-    "gb2312": "gb18030",
-    "gb_2312-80": "gb18030",
-    "gbk": "gb18030",
-    "cp936": "gb18030",
-    "x-gbk": "gb18030",
-    "euc-cn": "gb18030",
-    "cn-gb": "gb18030",
-    "big5": "big5hkscs",
-    "x-big5": "big5hkscs",
-    "cn-big5": "big5hkscs",
-    "shift_jis": "cp932",
-    "shift-jis": "cp932",
-    "sjis": "cp932",
-    "x-sjis": "cp932",
-    "ms_kanji": "cp932",
-    "windows-31j": "cp932",
-    "x-euc-jp": "euc_jp",
-    "iso-2022-jp": "iso2022_jp_ext",
-    "euc-kr": "cp949",
-    "ks_c_5601": "cp949",
-    "ks_c_5601-1987": "cp949",
-    "ksc5601": "cp949",
-    "x-windows-949": "cp949",
-    "windows-874": "cp874",
-    "x-mac-roman": "mac_roman",
-    "macintosh": "mac_roman",
-    "x-mac-cyrillic": "mac_cyrillic",
-    "koi8": "koi8_r",
-    "koi": "koi8_r",
-    "8bit": "utf-8",
-    "binary": "utf-8",
-    "cesu-8": "utf-8",
-    "iso2022_jp": "iso2022_jp_ext",
-    "euc_kr": "cp949",
-    "korean": "cp949",
-    "ksc_5601": "cp949",
-    "ks_c_5601-1989": "cp949",
-    "x-mac-japanese": "cp932",
-    "x-mac-korean": "cp949",
-    "x-mac-chinesesimp": "gb18030",
-    "x-mac-chinesetrad": "big5hkscs",
-    "x-mac-ce": "mac_latin2",
-    "x-mac-greek": "mac_greek",
-    "x-mac-turkish": "mac_turkish",
-    "logical": "iso8859-8",
-    "visual": "iso8859-8",
-}
-# Python "text encodings" that are no charset of mail: they execute escapes, are quadratic, or always fail.
-_NO_CHARSETS = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "mbcs", "oem"}
-_NOT_ASCII_BASED = {"utf-7", "hz", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"}
 _BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _UTF8_SEQUENCE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _JIS_X_0208 = re.compile(rb"\x1b\$[@B]")
-# "windows-1252", "cp_850", "win1251", "ibm-437", "dos850": Python's name is cp and the number.
-_CODE_PAGE = re.compile(r"^(?:x-)?(?:cp|windows|win|ibm|dos|ms)[-_ ]?(?=\d)")
-# What stands around a label: 3D of a header sent through quoted-printable, quotes, comments, controls.
-_LABEL = re.compile(r"^(?:\([^()]*\)|charset|3d|[\s\"'<=\x00-\x1f])*+([^\s\"'<>;,()=?\x00-\x1f\x7f]{1,50})")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -117,7 +31,7 @@ class TextDecoder:
 
     def decode(self, data: bytes, label: str | None) -> str:
         name = python_name(label) if label else "utf-8"
-        if data.isascii() and name is not None and _is_ascii_based(name):
+        if data.isascii() and name is not None and is_ascii_based(name):
             return data.decode("ascii")
         if name is None:
             self._note(f"unknown charset {shown_label(label)}")
@@ -154,32 +68,6 @@ class TextDecoder:
             self.defects.append(defect)
 
 
-def python_name(label: str) -> str | None:
-    """The codec to decode with, or None where the label names no charset."""
-    key = label.lower().replace("iso 8859", "iso-8859")
-    if (found := ALIASES.get(key)) is not None:
-        return found
-    bare = _LABEL.match(key[:200])
-    if bare is None or not bare[1].isascii() or not bare[1].isprintable():
-        return None
-    key = bare[1]
-    if (found := ALIASES.get(key)) is not None:
-        return found
-    key = _CODE_PAGE.sub("cp", key)
-    try:
-        info = codecs.lookup(ALIASES.get(key, key))
-    except (LookupError, ValueError):
-        return None
-    if info.name in _NO_CHARSETS or not getattr(info, "_is_text_encoding", True):
-        return None
-    return ALIASES.get(info.name, info.name)
-
-
-def shown_label(label: str | None) -> str:
-    """A charset label for a defect text: short and printable."""
-    return repr((label or "")[:40].encode("ascii", "replace").decode("ascii"))
-
-
 def without_surrogates(text: str) -> str:
     """`text` as every database and UTF-8 encoder takes it: no lone surrogates, no NUL."""
     if "\x00" in text:
@@ -201,10 +89,6 @@ def readable(text: str) -> str:
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     return without_surrogates(_UNPRINTABLE.sub("", text))
-
-
-def _is_ascii_based(name: str) -> bool:
-    return name not in _NOT_ASCII_BASED and not name.startswith(("iso2022", "cp037", "cp500", "cp1140"))
 
 
 def _strictly(data: bytes, name: str) -> str | None:

@@ -26,7 +26,8 @@ _KINDS = {
 _OBJECT_IDENTIFIER, _OCTET_STRING, _SEQUENCE, _EXPLICIT_0 = 0x06, 0x04, 0x30, 0xA0
 _CONSTRUCTED = 0x20
 _DEPTH = 24
-_VALUES = 500_000  # BER values looked at in one object
+# BER values looked at in one object: nobody cuts a content into pieces of fewer than 100 octets.
+_VALUES, _OCTETS_A_VALUE = 10_000, 50
 _ARMOUR = re.compile(rb"-----BEGIN (?:PKCS ?#?7|CMS)[^\r\n]{0,40}-----([A-Za-z0-9+/=\s]+)-----END")
 _BASE64 = re.compile(rb"\s*MI[A-Za-z0-9+/=\s]+\Z")
 
@@ -80,7 +81,7 @@ def read_cms(data: bytes) -> Cms:
 class _Reader:
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._left = _VALUES
+        self._left = _VALUES + len(data) // _OCTETS_A_VALUE
 
     def value(self, at: int, end: int, depth: int) -> _Value:
         """The value that begins at `at` and may not go beyond `end`."""

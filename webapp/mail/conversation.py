@@ -18,16 +18,16 @@ from webapp.mail import written_text
 from webapp.mail.field_lines import CRLF
 from webapp.mail.loop_token import LOOP_HEADER
 from webapp.mail.message import AttachmentInfo
-from webapp.mail.references import strip_ticket_tag
 from webapp.mail.sniff import guessed_type
+from webapp.mail.ticket_tag import TicketTags
 
 SUBJECT_CHARS = 400
+FIRST_TAGS = TicketTags()
 MAX_REFERENCES = 20  # the newest, and the first one
 _ANSWER = re.compile(r"^(?:(?:re|aw|sv|antw|odp|vs|ynt|fwd|fw|wg)(?:\[\d+\])?\s*:\s*)+", re.IGNORECASE)
 _NAME = re.compile(
     r"[\x00-\x1f\x7f-\x9f/\\<>:\"|?*\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff]"
 )
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
 _NAME_CHARS = 150
 _OCTETS = "application/octet-stream"
 _FIRST_FILE = 2  # the leaves before it are the text and the HTML
@@ -57,6 +57,7 @@ class Written:
     sender: tuple[str, str]
     to: Sequence[tuple[str, str]]
     cc: Sequence[tuple[str, str]] = ()
+    reply_to: str = ""  # addr-spec; "" where answers go to the sender
     subject: str
     message_id: str
     loop_token: str
@@ -77,6 +78,11 @@ def compose(written: Written) -> bytes:
         fields.mailbox_line("From", [written.sender]),
         fields.mailbox_line("To", written.to),
         *([fields.mailbox_line("Cc", written.cc)] if written.cc else []),
+        *(
+            [fields.mailbox_line("Reply-To", [(written.sender[0], written.reply_to)])]
+            if written.reply_to
+            else []
+        ),
         fields.text_line("Subject", written.subject),
         fields.id_line("Message-ID", [written.message_id]),
         *_threading(written),
@@ -88,12 +94,11 @@ def compose(written: Written) -> bytes:
     return CRLF.join(lines).encode("ascii") + b"\r\n" + body
 
 
-def answer_subject(subject: str, ticket_id: int) -> str:
+def answer_subject(subject: str, ticket_id: int, tags: TicketTags = FIRST_TAGS) -> str:
     """`Re: Printer offline [T-1042]`: one "Re:" and one tag, whatever stood there."""
-    bare = strip_ticket_tag(subject)
-    bare = " ".join(_UNSEEN.sub(" ", bare).split())
+    bare = fields.one_line(tags.strip_from(subject))
     bare = _ANSWER.sub("", bare)[:SUBJECT_CHARS].strip()
-    return f"Re: {bare} [T-{ticket_id}]" if bare else f"Re: [T-{ticket_id}]"
+    return f"Re: {bare} {tags.of(ticket_id)}" if bare else f"Re: {tags.of(ticket_id)}"
 
 
 def reference_chain(message_ids: Sequence[str]) -> list[str]:
@@ -164,7 +169,8 @@ def _html(written: Written) -> str:
 
 def _text(subtype: str, text: str) -> bytes:
     # Quoted-printable whatever the text: no line is too long then, and no gateway changes white space.
-    encoded = quopri.encodestring(text.encode("utf-8"))
+    text = text.replace("\r\n", "\n").replace("\r", "\n")  # a CR alone ends a line for some servers
+    encoded = quopri.encodestring(text.encode("utf-8", "replace"))
     lines = [b"=46" + line[1:] if line.startswith(b"From ") else line for line in encoded.split(b"\n")]
     head = (
         f"Content-Type: text/{subtype}; charset=utf-8{CRLF}Content-Transfer-Encoding: quoted-printable{CRLF}"

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from webapp.mail.month_names import MONTHS, month_of
 
 _DATE_CHARS = 200
+_FIRST_YEAR = 1950  # what two digits can say (RFC 5322 section 4.3)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STANDARD = re.compile(
     r"(?:[A-Za-z]{3},)? *(\d{1,2}) ([A-Za-z]{3}) (\d{4}) (\d\d):(\d\d)(?::(\d\d))?"
@@ -79,6 +80,8 @@ def _dialect(value: str) -> datetime | None:
 def _moment(date: tuple[int, int, int], clock: tuple[int, int, int], offset: timedelta) -> datetime:
     """The time in UTC. Second 60 and hour 24 are the beginning of the next; no place is 24 hours off."""
     hour, minute, second = clock
+    if date[0] < _FIRST_YEAR:
+        raise ValueError("no year of a mail")
     if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
         raise ValueError("no time of day")
     if abs(offset) >= timedelta(hours=24):

@@ -34,6 +34,11 @@ def checked(name: str, value: str) -> str:
     return value
 
 
+def one_line(text: str) -> str:
+    """What a stranger wrote, as it may stand in a field: no control characters, no direction marks."""
+    return " ".join(_FORBIDDEN.sub(" ", text).split())
+
+
 def text_line(name: str, value: str) -> str:
     """An unstructured field such as Subject; what is not ASCII becomes encoded words."""
     value = " ".join(checked(name, value).split())

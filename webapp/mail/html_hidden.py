@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 # Mail programs show none of these, or browsers do not.
+_DISPLAY = re.compile(r"(?<![\w-])display\s*:\s*([\w-]{1,20})", re.IGNORECASE)
 _HIDES = re.compile(
-    r"""(?<![\w-])(?:display\s*:\s*none | visibility\s*:\s*hidden | mso-hide\s*:\s*all
+    r"""(?<![\w-])(?:visibility\s*:\s*hidden | mso-hide\s*:\s*all
     | max-height\s*:\s*0(?:\.0*)?(?:px|pt|em)?\s*(?:[;!]|$) | opacity\s*:\s*0(?:\.0*)?\s*(?:[;!]|$))""",
     re.IGNORECASE | re.VERBOSE,
 )
@@ -16,9 +17,10 @@ _SMALL_SIZE = re.compile(r"\s*[0-2](?:px)?\s*", re.IGNORECASE)
 _SMALL_STYLE = re.compile(r"(?<![\w-])(?:width|height)\s*:\s*[0-2](?:\.0*)?px\s*(?:[;!]|$)", re.IGNORECASE)
 
 
-def hides(style: str) -> bool:
+def is_hidden(style: str) -> bool:
     """Whether an element with these declarations is not seen, whatever stands in it."""
-    return _HIDES.search(style) is not None
+    displays = _DISPLAY.findall(style)  # the last one counts
+    return (bool(displays) and displays[-1].lower() == "none") or _HIDES.search(style) is not None
 
 
 def is_tiny(style: str) -> bool | None:
@@ -36,7 +38,7 @@ def is_counter(attributes: dict[str, str]) -> bool:
     if any(_SMALL_SIZE.fullmatch(size) for size in sizes):
         return True
     style = attributes.get("style", "")
-    return bool(style) and (_SMALL_STYLE.search(style) is not None or hides(style))
+    return bool(style) and (_SMALL_STYLE.search(style) is not None or is_hidden(style))
 
 
 class Unseen:
@@ -51,14 +53,21 @@ class Unseen:
         self.now = False
 
     @property
+    def is_within(self) -> bool:
+        """Whether an element that says something about it is open."""
+        return bool(self._scopes)
+
+    @property
     def is_hidden(self) -> bool:
         return bool(self._scopes) and self._scopes[-1][1]
 
-    def open(self, name: str, style: str, is_hidden: bool) -> None:
+    def open(self, name: str, style: str, otherwise: bool) -> None:
+        """`otherwise`: hidden by something else than its own style."""
         tiny = is_tiny(style) if style else None
         was_hidden, was_tiny = self._scopes[-1][1:] if self._scopes else (False, False)
-        if is_hidden or tiny is not None or (style and hides(style)):
-            hidden = was_hidden or is_hidden or hides(style)
+        hides = otherwise or (bool(style) and is_hidden(style))
+        if hides or tiny is not None:
+            hidden = was_hidden or hides
             self._scopes.append((name, hidden, was_tiny if tiny is None else tiny))
             self._within.append(0)
             self.now = hidden or self._scopes[-1][2]

@@ -8,6 +8,8 @@ from webapp.mail.html_lists import ItemList
 
 _MANY_NEWLINES = re.compile(r"\n(?:[ \t\xa0]*\n){2,}")
 _LINE_END_BLANKS = re.compile(r"(?<![ \t\xa0])[ \t\xa0]+\n")
+_SENTENCE_END = re.compile(r"[.!?…。！？]+(?=[\s)\"'»”]|$)")
+_LINE_ENDS = ("", "\n", "\n\n")
 
 
 class Page:
@@ -52,6 +54,28 @@ class Page:
         self.out.append(text)
         self._tail = (self._tail + text)[-2:]
 
+    def flow(self, text: str) -> None:
+        """Writes, with the addresses of earlier links where the sentence they stand in ends."""
+        if not self.waiting:
+            self.write(text)
+            return
+        end = _SENTENCE_END.search(text)
+        line_end = text.find("\n")
+        if line_end >= 0 and (end is None or line_end < end.start()):
+            stop = line_end
+        elif end is not None:
+            stop = end.start()
+        else:
+            self.write(text)
+            self.was_word_since_link |= any(map(str.isalnum, text))
+            return
+        before = text[:stop]
+        self.was_word_since_link |= any(map(str.isalnum, before))
+        if before:
+            self.write(before)
+        self.write_addresses()
+        self.write(text[stop:])
+
     def item(self, marker: str) -> None:
         self.write(self.indent + marker)
         self.indent = ""
@@ -59,13 +83,13 @@ class Page:
             self._marker = len(self.out)
 
     def break_line(self, lines: int) -> None:
-        """At least so many line ends before what comes next."""
+        """At least so many line ends before what comes next: 0, 1 or 2."""
         if lines:
             self.write_addresses()
             self._pause_struck()
         if not self.out:
             return
-        for _ in range(lines - (len(self._tail) - len(self._tail.rstrip("\n")))):
+        while not self._tail.endswith(_LINE_ENDS[lines]):
             self.out.append(self.prefix.rstrip() + "\n" if self._tail.endswith("\n") else "\n")
             self._tail = (self._tail + "\n")[-2:]
 

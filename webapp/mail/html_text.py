@@ -11,34 +11,28 @@ from html import unescape
 
 from webapp.mail import limits
 from webapp.mail.charset import readable
+from webapp.mail.html_elements import (
+    BLOCKS,
+    CELLS,
+    HIDDEN,
+    IN_A_HEAD,
+    NO_CONTENT,
+    NO_MARGINS,
+    PARAGRAPHS,
+    SPECIAL,
+    TABLE_PARTS,
+)
 from webapp.mail.html_fillers import without_fillers
 from webapp.mail.html_hidden import Unseen, is_counter
 from webapp.mail.html_links import address_of, says_the_same, written
 from webapp.mail.html_lists import ItemList, bullet_of_word, level_of_word
 from webapp.mail.html_page import Page
+from webapp.mail.html_sheet import Sheet, sheet_of
 from webapp.mail.html_tables import Table
 from webapp.mail.html_tokens import attributes, tokens
 
 _BLANKS = re.compile(r"[ \t\n\r\f\v]+")
-_PARAGRAPHS = frozenset(
-    {"p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "dl", "blockquote", "pre", "table"}
-)
-_BLOCKS = frozenset(
-    """address article aside body center dd details div dt fieldset figure figcaption footer form header html
-    legend li main nav option section summary caption o:p""".split()  # noqa: SIM905
-)
-_CELLS = frozenset({"td", "th"})
-_TABLE_PARTS = frozenset({"table", "tr", "thead", "tbody", "tfoot"})
-_NO_CONTENT = frozenset("area base br col embed hr img input link meta param source track wbr".split())  # noqa: SIM905
-_HIDDEN = frozenset({"select", "object", "svg", "math", "xml", "datalist", "audio", "video"})
-_IN_A_HEAD = frozenset({"meta", "link", "base", "noscript", "head", "object", "xml"})
 _MAY_HIDE = re.compile(r"hidden|style", re.IGNORECASE)
-_NO_MARGINS = re.compile(
-    r"\bx?_?Mso(?:Normal|PlainText|NoSpacing|ListParagraph)|(?<![\w-])margin\s*:\s*0(?:\.0*)?(?:\s*[a-z]{2})?"
-    r"(?:\s+\S+)?\s*(?:[;\"'!]|$)|(?<![\w-])margin-bottom\s*:\s*0",
-    re.IGNORECASE,
-)
-_SENTENCE_END = re.compile(r"[.!?…。！？]+(?=[\s)\"'»”]|$)")
 _ALT_CHARS = 500
 _FILE_NAME = re.compile(r"[\w %().+@~-]{1,120}\.(?:png|jpe?g|gif|bmp|webp|svg|tiff?)", re.IGNORECASE)
 _RAISED = str.maketrans("0123456789+-=()nia", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱᵃ")
@@ -48,17 +42,21 @@ _MAX_TABLE_DEPTH = 12  # tables deeper in tables flow with the text: each level 
 _RULE = "-" * 40
 
 
-def html_to_text(html: str) -> str:
-    """The text of an HTML document; markup beyond the limit is cut off."""
+def html_to_text(html: str, *, with_unseen: bool = False) -> str:
+    """The text of an HTML document; markup beyond the limit is cut off.
+
+    `with_unseen`: what is hidden too, for a document that shows nothing.
+    """
     html = html[: limits.TEXT_CHARS]
-    writer = _write(html, leave_out_unseen=True)
+    sheet = sheet_of(html)
+    writer = _write(html, sheet, leave_out_unseen=not with_unseen)
     if writer.unseen.is_hidden:  # what hides was never closed: rather too much than nothing
-        writer = _write(html, leave_out_unseen=False)
+        writer = _write(html, sheet, leave_out_unseen=False)
     return writer.result()
 
 
-def _write(html: str, *, leave_out_unseen: bool) -> _Writer:
-    writer = _Writer(leave_out_unseen=leave_out_unseen)
+def _write(html: str, sheet: Sheet, *, leave_out_unseen: bool) -> _Writer:
+    writer = _Writer(sheet, leave_out_unseen=leave_out_unseen)
     for kind, name, rest in tokens(html):
         if kind == "text":
             writer.text(name)
@@ -72,7 +70,9 @@ def _write(html: str, *, leave_out_unseen: bool) -> _Writer:
 class _Writer:
     """Collects text by the block structure that a reader of the rendered page would see."""
 
-    def __init__(self, *, leave_out_unseen: bool) -> None:
+    def __init__(self, sheet: Sheet, *, leave_out_unseen: bool) -> None:
+        self.sheet = sheet if sheet.hiding else None
+        self.are_paragraphs_tight = NO_MARGINS.search(sheet.rules.get("p", "")) is not None
         self.page = Page()
         self.pages: list[Page] = []  # those around: of the cells that this one stands in
         self.tables: list[Table] = []
@@ -93,18 +93,21 @@ class _Writer:
             return
         text = unescape(text)
         if self.pre:
-            self._write(text.replace("\r\n", "\n").replace("\r", "\n"))
+            self.page.flow(text.replace("\r\n", "\n").replace("\r", "\n"))
             return
         self._inline(text)
 
     def open(self, name: str, rest: str) -> None:
+        if not (self.in_head or self.hidden or name in SPECIAL):
+            self._open_seen(name, rest)
+            return
         if self.in_head:
-            self.in_head = name in _IN_A_HEAD or ":" in name
+            self.in_head = name in IN_A_HEAD or ":" in name
         if name == "base":
             self.base = self.base or _http(attributes(rest).get("href", ""))
         if name == "head":
             self.in_head = True
-        elif name in _HIDDEN:
+        elif name in HIDDEN:
             self.hidden += not rest.rstrip().endswith("/")
         elif self.hidden:
             self.hidden = 0 if name == "body" else self.hidden
@@ -114,12 +117,14 @@ class _Writer:
     def close(self, name: str) -> None:
         if name == "head":
             self.in_head = False
-        elif name in _HIDDEN:
+        elif name in HIDDEN:
             self.hidden = max(0, self.hidden - 1)
         elif not self.hidden:
-            was_hidden = self.unseen.is_hidden
-            self.unseen.close(name)
-            if name in _CELLS or name in _TABLE_PARTS or not (was_hidden or self.in_head):
+            was_hidden = False
+            if self.unseen.is_within:
+                was_hidden = self.unseen.is_hidden
+                self.unseen.close(name)
+            if name in CELLS or name in TABLE_PARTS or not (was_hidden or self.in_head):
                 self._close_seen(name)
 
     def result(self) -> str:
@@ -132,29 +137,30 @@ class _Writer:
         return "\n".join(lines)
 
     def _open_seen(self, name: str, rest: str) -> None:
-        if name not in _NO_CONTENT and self.leave_out_unseen:
-            found = attributes(rest) if _MAY_HIDE.search(rest) else {}
+        if (rest or self.unseen.is_within) and self.leave_out_unseen and name not in NO_CONTENT:
+            found = attributes(rest) if rest and (self.sheet or _MAY_HIDE.search(rest)) else {}
             style = unescape(found.get("style", ""))
-            self.unseen.open(name, style, "hidden" in found)
-        if name in _CELLS or name in _TABLE_PARTS:
+            hidden = "hidden" in found or (self.sheet is not None and self.sheet.hides(name, found))
+            self.unseen.open(name, style, hidden)
+        if name in CELLS or name in TABLE_PARTS:
             self._open_table_part(name, rest)
         elif self.unseen.is_hidden:
             return  # within words too small to see, pictures are seen
-        elif name in _PARAGRAPHS or name in _BLOCKS:
+        elif name in PARAGRAPHS or name in BLOCKS:
             self._begin_block(name, rest)
         else:
             self._open_inline(name, rest)
 
     def _open_inline(self, name: str, rest: str) -> None:
         if name == "br":
-            self._write("\n")
+            self.page.flow("\n")
         elif name == "a":
             self._begin_link(rest)
         elif name == "img":
             self._picture(attributes(rest))
         elif name == "hr":
             self.page.break_line(1)
-            self._write(f"{_RULE}\n")
+            self.page.flow(f"{_RULE}\n")
         elif name == "q":
             self._inline("“")
         elif name in ("s", "del", "strike"):
@@ -167,9 +173,9 @@ class _Writer:
     def _close_seen(self, name: str) -> None:
         if name == "a":
             self._end_link()
-        elif name in _CELLS or name in _TABLE_PARTS:
+        elif name in CELLS or name in TABLE_PARTS:
             self._close_table_part(name)
-        elif name in _PARAGRAPHS or name in _BLOCKS:
+        elif name in PARAGRAPHS or name in BLOCKS:
             self._end_block(name)
         elif name == "q":
             self._inline("”")
@@ -190,29 +196,7 @@ class _Writer:
         if self.raised and text and _RAISED_CHARS.issuperset(text):
             text = text.translate(_RAISED)
         if text:
-            self._write(text)
-
-    def _write(self, text: str) -> None:
-        """Writes, with the addresses of earlier links where the sentence they stand in ends."""
-        if not self.page.waiting:
-            self.page.write(text)
-            return
-        end = _SENTENCE_END.search(text)
-        line_end = text.find("\n")
-        if line_end >= 0 and (end is None or line_end < end.start()):
-            stop = line_end
-        elif end is not None:
-            stop = end.start()
-        else:
-            self.page.write(text)
-            self.page.was_word_since_link |= any(map(str.isalnum, text))
-            return
-        before = text[:stop]
-        self.page.was_word_since_link |= any(map(str.isalnum, before))
-        if before:
-            self.page.write(before)
-        self.page.write_addresses()
-        self.page.write(text[stop:])
+            self.page.flow(text)
 
     def _begin_block(self, name: str, rest: str) -> None:
         page = self.page
@@ -252,10 +236,12 @@ class _Writer:
 
     def _lines_around(self, name: str, rest: str) -> int:
         """How many line ends stand between this block and what is beside it: 2 make an empty line."""
-        if name not in _PARAGRAPHS or (self.page.lists and name in ("ul", "ol", "p")):
+        if name not in PARAGRAPHS or (self.page.lists and name in ("ul", "ol", "p")):
             lines = 1
+        elif name == "p" and self.are_paragraphs_tight and "margin" not in rest:
+            lines = 1  # as Outlook on the web says in a sheet
         else:
-            lines = 1 if rest and _NO_MARGINS.search(rest) else 2
+            lines = 1 if rest and NO_MARGINS.search(rest) else 2
         if name == "p":
             self.page.paragraph_lines = lines
         return lines
@@ -276,7 +262,7 @@ class _Writer:
         if name == "tr":
             self._end_cell()
             table.rows.append([])
-        elif name in _CELLS:
+        elif name in CELLS:
             self._end_cell()
             table.look_at(name, rest)
             if self.unseen.is_hidden:

@@ -50,6 +50,18 @@ def tokens(html: str) -> Iterator[Token]:
         yield "text", html[position:], ""
 
 
+def up_to(html: str, most: int) -> tuple[str, int]:
+    """`html` as far as its first `most` tags, and how many it has; each "<" counts, whatever it begins.
+
+    A tag costs a thousand times what a character of text does, so characters alone bound no time.
+    """
+    count = html.count("<")
+    if count <= most:
+        return html, count
+    rest = html.split("<", most + 1)[-1]
+    return html[: len(html) - len(rest) - 1], most
+
+
 def attributes(written: str) -> dict[str, str]:
     """A tag's attributes by lower name, the first of each, character references still in."""
     result: dict[str, str] = {}

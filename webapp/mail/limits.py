@@ -23,6 +23,7 @@ ENCODED_WORDS = 200
 
 HTML_CHARS = 512 * 1024
 HTML_DEPTH = 200
+HTML_TAGS = 100_000  # read as text, in all parts of a message together
 TEXT_CHARS = 2 * 1024 * 1024
 
 CONTAINERS = 20  # winmail.dat and S/MIME that are opened in one message

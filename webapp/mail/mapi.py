@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 _MOST = 4_096  # properties of one object, values of one property
@@ -21,17 +22,24 @@ APPOINTMENT = bytes.fromhex("0220060000000000c000000000000046")  # PSETID_Appoin
 
 
 class MapiError(ValueError):
-    """Properties that end before they should, or of a type nobody knows."""
+    """Properties that end before they should, of a type nobody knows, or too many of them."""
 
 
-def read_properties(data: bytes, codepage: str) -> tuple[Properties, bool]:
+@dataclass(slots=True)
+class Allowance:
+    """How many values are still read in one TNEF stream and those within it."""
+
+    values: int = 100_000
+
+
+def read_properties(data: bytes, codepage: str, allowance: Allowance) -> tuple[Properties, bool]:
     """Properties by number, and whether all of them could be read.
 
     Strings come decoded, everything else as octets. Of several values the first counts.
     """
     found: Properties = {}
     try:
-        for key, kind, value in _properties(data):
+        for key, kind, value in _properties(data, allowance):
             if kind == _UNICODE:
                 found.setdefault(key, value.decode("utf-16-le", "replace").rstrip("\0"))
             elif kind == _STRING8:
@@ -70,7 +78,7 @@ def moment(properties: Properties, key: Key) -> datetime | None:
         return None
 
 
-def _properties(data: bytes) -> Iterator[tuple[Key, int, bytes]]:
+def _properties(data: bytes, allowance: Allowance) -> Iterator[tuple[Key, int, bytes]]:
     cursor = _Cursor(data)
     count = cursor.word()
     for _ in range(min(count, _MOST)):
@@ -83,6 +91,9 @@ def _properties(data: bytes) -> Iterator[tuple[Key, int, bytes]]:
             else:
                 cursor.padded(cursor.word())  # a name in words; none is of use here
         for value in cursor.values(kind):
+            allowance.values -= 1
+            if allowance.values < 0:
+                raise MapiError("too many values")
             yield key, kind & ~_MANY, value
     if count > _MOST:
         raise MapiError("too many properties")

@@ -12,12 +12,12 @@ from email.utils import format_datetime
 
 from webapp.mail import field_lines as fields
 from webapp.mail.conversation import reference_chain
-from webapp.mail.field_lines import CRLF
+from webapp.mail.field_lines import CRLF, one_line
 from webapp.mail.loop_token import LOOP_HEADER
-from webapp.mail.references import strip_ticket_tag
+from webapp.mail.ticket_tag import TicketTags
 
 SUBJECT_CHARS = 400
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff]")
+FIRST_TAGS = TicketTags()
 _ANSWER = re.compile(r"(?:re\s*:\s*)+", re.IGNORECASE)
 
 
@@ -36,6 +36,7 @@ class Notification:
     is_answer: bool  # to a message that came in: auto-replied, else auto-generated (RFC 3834 section 5)
     in_reply_to: str | None = None
     references: Sequence[str] = ()  # oldest first
+    reply_to: str = ""  # addr-spec; "" where answers go to the sender
 
 
 def compose(notification: Notification) -> bytes:
@@ -44,6 +45,7 @@ def compose(notification: Notification) -> bytes:
         fields.raw_line("Date", format_datetime(notification.date)),
         fields.mailbox_line("From", [notification.sender]),
         fields.mailbox_line("To", [notification.to]),
+        *([fields.mailbox_line("Reply-To", [("", notification.reply_to)])] if notification.reply_to else []),
         fields.text_line("Subject", notification.subject),
         fields.id_line("Message-ID", [notification.message_id]),
         *_threading(notification),
@@ -57,20 +59,15 @@ def compose(notification: Notification) -> bytes:
     return (CRLF.join(lines) + CRLF).encode("ascii") + body.as_bytes()
 
 
-def tagged_subject(subject: str, ticket_id: int) -> str:
+def tagged_subject(subject: str, ticket_id: int, tags: TicketTags = FIRST_TAGS) -> str:
     """One line with one tag, whatever stood there: an answer to it finds its ticket."""
-    bare = one_line(strip_ticket_tag(subject))[:SUBJECT_CHARS].strip()
-    return f"{bare} [T-{ticket_id}]" if bare else f"[T-{ticket_id}]"
+    bare = one_line(tags.strip_from(subject))[:SUBJECT_CHARS].strip()
+    return f"{bare} {tags.of(ticket_id)}" if bare else tags.of(ticket_id)
 
 
-def bare_subject(subject: str) -> str:
+def bare_subject(subject: str, tags: TicketTags = FIRST_TAGS) -> str:
     """A ticket's subject as a template quotes it: without tag and "Re:"."""
-    return _ANSWER.sub("", one_line(strip_ticket_tag(subject)), count=1)[:SUBJECT_CHARS].strip()
-
-
-def one_line(text: str) -> str:
-    """What a stranger wrote, as it may stand in a header field: no control characters, no direction marks."""
-    return " ".join(_UNSEEN.sub(" ", text).split())
+    return _ANSWER.sub("", one_line(tags.strip_from(subject)), count=1)[:SUBJECT_CHARS].strip()
 
 
 def _threading(notification: Notification) -> list[str]:

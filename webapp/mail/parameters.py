@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote_to_bytes
 
-from webapp.mail.charset import TextDecoder, one_line, python_name
-from webapp.mail.headers import decode_words
+from webapp.mail.charset import TextDecoder, one_line
+from webapp.mail.charset_names import python_name
+from webapp.mail.encoded_words import decode_words
 
 # A value is quoted, or goes on to the next ";" that a parameter follows: file names with blanks and
-# semicolons are sent without quotes.
+# semicolons are sent without quotes. No name begins within a word, so that a long word is tried once.
 _PARAMETER = re.compile(
-    r"""([^\s=;"]{1,100})[ \t\r\n]*+=[ \t\r\n]*
+    r"""(?<![^\s=;"])([^\s=;"]{1,100})[ \t\r\n]*+=[ \t\r\n]*
         ("(?:[^"\\]|\\.)*"(?=\s*(?:;|\(|\Z|[\w*-]{1,40}=))|[^;]*(?:;(?![^;=]*=)[^;]*)*)""",
     re.DOTALL | re.VERBOSE,
 )

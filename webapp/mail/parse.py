@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import TypeVar
 
 from webapp.mail import authentication_results, limits
@@ -15,7 +16,8 @@ from webapp.mail.calendar_words import invitation_text
 from webapp.mail.charset import one_line, without_surrogates
 from webapp.mail.containers import Opened, may_be_calendar, open_message
 from webapp.mail.dates import parse_date
-from webapp.mail.headers import Headers, begin_of_message, decode_words, with_line_feeds
+from webapp.mail.encoded_words import decode_words
+from webapp.mail.headers import Headers, begin_of_message, with_line_feeds
 from webapp.mail.loop_token import LOOP_HEADER
 from webapp.mail.message import (
     Address,
@@ -32,6 +34,7 @@ from webapp.mail.references import message_id, message_ids, reference_chain
 from webapp.mail.reply import reply_text, without_signature
 from webapp.mail.report import (
     comes_from_a_system,
+    is_report,
     read_class,
     read_report,
     report_type,
@@ -41,6 +44,7 @@ from webapp.mail.report import (
 # Header fields of our own namespace on received mail are somebody else's invention, until a key proves them.
 _OWN_NAMESPACE = "x-service-desk-"
 _IN_REPLY_TO_IDS = 20
+_CALENDARS = 10  # looked at for an event
 _BOUNCES = frozenset({"", "delivery-status"})  # report types of which a part may be missing
 
 T = TypeVar("T")
@@ -160,14 +164,13 @@ def _message(
 
 def _invitation(opened: Opened, guard: _Guard) -> Invitation | None:
     """Of the first calendar that says something; imported only for the few messages that have one."""
-    for part in opened.root.all_leaves():
-        if may_be_calendar(part):
-            from webapp.mail.calendar import read_invitation
+    for part in islice(filter(may_be_calendar, opened.root.all_leaves()), _CALENDARS):
+        from webapp.mail.calendar import read_invitation
 
-            found, defects = read_invitation(part)
-            guard.defects.extend(defects)
-            if found is not None:
-                return found
+        found, defects = read_invitation(part)
+        guard.defects.extend(defects)
+        if found is not None:
+            return found
     return opened.invitation
 
 
@@ -177,9 +180,20 @@ def _nothing() -> tuple[Part, list[str]]:
 
 def _sender(headers: Headers, guard: _Guard) -> Sender:
     sender = sender_of(headers.all("from"), field_count=headers.from_count)
+    if sender.addr_spec is not None and (doubt := _doubt(headers, sender.addr_spec)):
+        sender = replace(sender, addr_spec=None, doubt=doubt)
     if sender.doubt:
         guard.defects.append(f"sender in doubt: {sender.doubt}")
     return sender
+
+
+def _doubt(headers: Headers, addr_spec: str) -> str | None:
+    """Why somebody else, such as the server that checked the sender, may have read another address."""
+    if "from" in headers.mended:
+        return "From with a broken line"
+    if sender_of(headers.as_written("from")).addr_spec != addr_spec:
+        return "From that reads differently in another charset"
+    return None
 
 
 def _recipients(name: str, headers: Headers, guard: _Guard) -> tuple[Address, ...]:
@@ -203,19 +217,20 @@ def _automated(root: Part, fields: Sequence[tuple[str, str]]) -> tuple[Automated
 
 def _report(root: Part, fields: Sequence[tuple[str, str]], text: str, message_class: str) -> Report | None:
     """A report for programs, one that Outlook sent as TNEF alone, or a mail system's letter."""
-    told = read_report(root)
-    if told is not None and (told.recipient or told.kind != "delivery-status"):
-        return told
     headers = root.headers
     named, _ = parse_addresses(headers.all("from"))
     senders = tuple(address.addr_spec for address in named)
+    names = [*(sender.partition("@")[0] for sender in senders), *(address.display_name for address in named)]
+    cleaned = [(name, one_line(value)) for name, value in fields]
+    content_type = root.content_type if report_type(root) in _BOUNCES else ""
+    is_from_a_system = comes_from_a_system(cleaned, names, content_type)
+    told = read_report(root) if is_from_a_system or is_report(root) else None
+    if told is not None and (told.recipient or told.kind != "delivery-status"):
+        return told
     answered = message_id([*headers.all("in-reply-to"), *headers.all("references")])
     if found := read_class(message_class, senders[0] if senders else "", answered):
         return found
-    cleaned = [(name, one_line(value)) for name, value in fields]
-    content_type = root.content_type if report_type(root) in _BOUNCES else ""
-    names = [*(sender.partition("@")[0] for sender in senders), *(address.display_name for address in named)]
-    if not comes_from_a_system(cleaned, names, content_type):
+    if not is_from_a_system:
         return told
     from webapp.mail.bounces import Letter, read_bounce  # a table of phrases that most mail does not need
 
@@ -247,16 +262,15 @@ def _loop_header(fields: Sequence[tuple[str, str]]) -> str | None:
 
 
 def _shown_value(name: str, value: str) -> str:
-    """Decoded for reading; but what a decision hangs on (RFC 8601) stays as our server wrote it."""
-    return value if name.lower() == authentication_results.FIELD else decode_words(value)
+    """Decoded and cut for reading; but what a decision hangs on (RFC 8601) stays as our server wrote it."""
+    if name.lower() == authentication_results.FIELD:
+        return value
+    return decode_words(value[: limits.SHOWN_FIELD_CHARS])
 
 
 def _shown(fields: Sequence[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     shown = [field for field in fields if not field[0].lower().startswith(_OWN_NAMESPACE)]
     return tuple(
-        (
-            without_surrogates(name)[: limits.MESSAGE_ID_CHARS],
-            one_line(_shown_value(name, value[: limits.SHOWN_FIELD_CHARS])),
-        )
+        (without_surrogates(name)[: limits.MESSAGE_ID_CHARS], one_line(_shown_value(name, value)))
         for name, value in shown[: limits.SHOWN_FIELDS]
     )

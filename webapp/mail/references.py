@@ -1,4 +1,4 @@
-"""Which messages and ticket a message names: Message-IDs (RFC 5322 section 3.6.4), the subject's tag."""
+"""Which messages a message names: Message-IDs (RFC 5322 section 3.6.4)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 from webapp.mail import limits
 from webapp.mail.charset import one_line
-from webapp.mail.headers import decode_words
+from webapp.mail.encoded_words import decode_words
 
 _BRACKETED = re.compile(r"<([^<>]*)(>?)")
 _BLANKS = re.compile(r"\s+")
 _COMMENT = re.compile(r"\([^()]*\)")
-_TICKET_TAG = re.compile(r"\[T-([1-9][0-9]{0,17})\]", re.IGNORECASE | re.ASCII)
-_TAGS_IN_SUBJECT = 10
 
 
 def message_ids(value: str) -> tuple[str, ...]:
@@ -50,17 +48,6 @@ def reference_chain(values: Sequence[str]) -> tuple[tuple[str, ...], bool]:
     """The newest ids of the References fields, oldest first, and whether older ones were left out."""
     ids = tuple(dict.fromkeys(one for value in values for one in message_ids(value)))
     return ids[-limits.REFERENCES :], len(ids) > limits.REFERENCES
-
-
-def subject_ticket_numbers(subject: str) -> tuple[int, ...]:
-    """The numbers of `[T-1042]` tags in a subject, in order, each once."""
-    numbers = dict.fromkeys(int(number) for number in _TICKET_TAG.findall(subject))
-    return tuple(numbers)[:_TAGS_IN_SUBJECT]
-
-
-def strip_ticket_tag(subject: str) -> str:
-    """`subject` without its ticket tags, for a new ticket that must not claim the old one."""
-    return " ".join(_TICKET_TAG.sub(" ", subject).split())
 
 
 def _clean(text: str) -> str:

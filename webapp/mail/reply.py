@@ -11,7 +11,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from webapp.mail import quotes_words as words
-from webapp.mail.attribution import attribution_begin, is_groupwise, is_lost_end, may_end_one
+from webapp.mail.attribution import (
+    attribution_begin,
+    is_groupwise,
+    is_lost_end,
+    may_be_newer_groupwise,
+    may_end_one,
+)
 from webapp.mail.forwarding import is_forward
 from webapp.mail.header_block import (
     MARK_BEGINS,
@@ -27,6 +33,7 @@ from webapp.mail.signature import without_tail
 MARKER = "-- reply above this line --"
 
 _MARKER = re.compile(r"\breply[\s>|]{1,6}above[\s>|]{1,6}this[\s>|]{1,6}line\b", re.IGNORECASE)
+_FRAME_CHARS = 40
 _MARKER_FRAME = re.compile(r"[\s>|*_#~=.\-]*(?:please[\s>]*)?", re.IGNORECASE)
 _ANSWERS_BELOW = re.compile(words.ANSWERS_BELOW, re.IGNORECASE | re.VERBOSE)
 _QUOTED_OTHERWISE = re.compile(r"^(?:[A-Za-z]{1,3}>|\|)")
@@ -87,8 +94,11 @@ def _by_lines(text: str) -> _Text:
         for number, line in enumerate(bare):
             if not quoted[number]:
                 continue
-            if is_groupwise(line) or (
-                number and is_lost_end(line) and bare[number - 1] and not quoted[number - 1]
+            is_below_quote = number > 0 and quoted[number - 1]
+            if (
+                is_groupwise(line)
+                or (number and is_lost_end(line) and bare[number - 1] and not is_below_quote)
+                or (not is_below_quote and may_be_newer_groupwise(line) and not _is_deep(bare, number + 1))
             ):
                 quoted[number] = False
             else:
@@ -100,14 +110,19 @@ def _by_lines(text: str) -> _Text:
     return _Text(lines, bare, quoted, last, answer, has_text_behind)
 
 
+def _is_deep(bare: list[str], number: int) -> bool:
+    return number < len(bare) and bare[number].startswith(">>")
+
+
 def _marker_line(whole: _Text, text: str) -> int | None:
     """The line of our own "-- reply above this line --", alone there, maybe quoted, in bold or wrapped."""
     for found in _MARKER.finditer(text):
-        begin = text.rfind("\n", 0, found.start()) + 1
-        end = text.find("\n", found.end())
-        around = (text[begin : found.start()], text[found.end() : end if end >= 0 else len(text)])
-        if max(map(len, around)) < 40 and all(_MARKER_FRAME.fullmatch(part) for part in around):
-            return text.count("\n", 0, begin)
+        before = text[max(0, found.start() - _FRAME_CHARS) : found.start()].rpartition("\n")[2]
+        behind = text[found.end() : found.end() + _FRAME_CHARS].partition("\n")[0]
+        if max(len(before), len(behind)) < _FRAME_CHARS and all(
+            _MARKER_FRAME.fullmatch(part) for part in (before, behind)
+        ):
+            return text.count("\n", 0, found.start())
     return None
 
 
@@ -133,6 +148,7 @@ def _end_of_reply(whole: _Text, marker: int | None, forwards: bool) -> tuple[int
     has_answers = _has_text_below(whole, whole.last_quoted)
     tried = 0
     is_answered_below: bool | None = None
+    last_answers: dict[str, int] = {}
     for number in _candidates(whole, marker):
         line = bare[number]
         if number == marker:
@@ -152,7 +168,7 @@ def _end_of_reply(whole: _Text, marker: int | None, forwards: bool) -> tuple[int
         elif may_end_one(bare, number):
             is_quote_below = _is_quoted_below(whole, number)
             begin = attribution_begin(bare, number, is_quoted_below=is_quote_below)
-            if begin is not None and is_quote_below and _is_answered(whole, number):
+            if begin is not None and is_quote_below and _is_answered(whole, number, last_answers):
                 continue
         if begin is None:
             continue
@@ -212,15 +228,26 @@ def _is_quoted_below(whole: _Text, number: int) -> bool:
     return False
 
 
-def _is_answered(whole: _Text, number: int) -> bool:
-    """Whether the sender's words stand below or between the quotes that begin below line `number`."""
+def _is_answered(whole: _Text, number: int, last_answers: dict[str, int]) -> bool:
+    """Whether the sender's words stand below or between the quotes that begin below line `number`.
+
+    `last_answers` remembers by the mark of quotes other than ">" what is costly to find.
+    """
     below = next(n for n in range(number + 1, len(whole.bare)) if whole.bare[n])
     if whole.quoted[below]:
         return _has_text_below(whole, below)
     mark = _QUOTED_OTHERWISE.match(whole.bare[below])
     prefix = mark[0] if mark else ">"
-    rest = [line for line in whole.lines[below:] if not line.lstrip().startswith((prefix, ">"))]
-    return any(line.strip() for line in without_tail(rest))
+    if prefix not in last_answers:
+        last_answers[prefix] = _last_answer(whole, prefix)
+    return last_answers[prefix] > below
+
+
+def _last_answer(whole: _Text, prefix: str) -> int:
+    """The last line of the sender's where quotes begin with `prefix`, -1 where there is none."""
+    numbers = [n for n, line in enumerate(whole.bare) if not line.startswith((prefix, ">"))]
+    kept = len(without_tail([whole.lines[n] for n in numbers]))
+    return next((n for n in reversed(numbers[:kept]) if whole.bare[n]), -1)
 
 
 def _has_text_below(whole: _Text, number: int) -> bool:

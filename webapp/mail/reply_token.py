@@ -65,11 +65,5 @@ def read_token(key: bytes, message_id: str) -> ReplyToken | None:
     return ReplyToken(int(found[1]), int(found[2]) or None)
 
 
-def ticket_of(key: bytes, message_id: str) -> int | None:
-    """The ticket this Message-ID names, None where it proves nothing."""
-    token = read_token(key, message_id)
-    return token.ticket_id if token else None
-
-
 def _mac(key: bytes, signed: str) -> str:
     return hmac.new(key, b"reply:" + signed.encode("ascii"), hashlib.sha256).hexdigest()[:_HEX_DIGITS]

@@ -38,8 +38,19 @@ def report_type(root: Part) -> str:
     return next((_KINDS[part.content_type] for part in root.leaves() if part.content_type in _KINDS), "")
 
 
+def is_report(root: Part) -> bool:
+    """Whether the message is a report itself, maybe signed or with a list's footer below.
+
+    Whoever forwards one attaches it behind words of their own, and that is a person's mail.
+    """
+    part = root
+    while part.content_type != "multipart/report" and (inner := part.children or part.inside):
+        part = inner[0]
+    return part.content_type == "multipart/report" or part.content_type in _KINDS
+
+
 def read_report(root: Part) -> Report | None:
-    """What the report in this message says, None where there is none."""
+    """What the first report in this message says, None where there is none."""
     leaves = list(root.leaves())
     part = next((part for part in leaves if part.content_type in _KINDS), None)
     if part is None:
@@ -116,10 +127,24 @@ def _action(block: Headers) -> str:
 
 
 def _delivery(block: Headers, original: str | None) -> Report:
-    status = _STATUS.search(block.first("status") or "") or _STATUS.search(
-        block.first("diagnostic-code") or ""
-    )
-    return Report("delivery-status", _recipient(block), _action(block), status[1] if status else "", original)
+    return Report("delivery-status", _recipient(block), _action(block), _status(block), original)
+
+
+def _status(block: Headers) -> str:
+    """The status; where it says nothing but "failed", as many systems write, what the other server said."""
+    found = _STATUS.search(block.first("status") or "")
+    status = found[1] if found else ""
+    if status and not status.endswith(".0.0"):
+        return status
+    said = block.first("diagnostic-code") or ""
+    for one in _STATUS.findall(said):
+        if not one.endswith(".0.0") and one[0] == (status or one)[0]:
+            return str(one)
+    from webapp.mail.bounce_phrases import meaning_of
+
+    if status and (meant := meaning_of(said)) and "sender" not in said.lower():
+        return f"{status[0]}{meant[1:]}"
+    return status
 
 
 def _disposition(blocks: list[Headers], original: str | None) -> Report:

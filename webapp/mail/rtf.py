@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import struct
 from dataclasses import dataclass, replace
 
 from webapp.mail import limits
+from webapp.mail.charset_names import is_ascii_based, python_name
 
 _MOST_RTF = limits.TEXT_CHARS  # octets
 _DICTIONARY = (
@@ -189,7 +189,8 @@ class _Reader:
         elif word == b"htmlrtf":
             self._change(rtf_only=parameter != 0)
         elif word == b"ansicpg" and parameter:
-            self._codec = _codec(f"cp{parameter}") or self._codec
+            codec = python_name(f"cp{parameter}")
+            self._codec = codec if codec and is_ascii_based(codec) else self._codec
         elif word == b"f" and parameter is not None:
             self._font = parameter
             if not state.in_fonts:
@@ -230,11 +231,3 @@ class _Reader:
             codec = "" if self._state.in_tag else self._state.codec
             self._out.append(self._octets.decode(codec or self._codec, "replace"))
             self._octets.clear()
-
-
-def _codec(name: str) -> str | None:
-    name = "utf-8" if name == "cp65001" else name
-    try:
-        return codecs.lookup(name).name
-    except LookupError:
-        return None

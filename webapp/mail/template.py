@@ -26,6 +26,7 @@ _ATTRIBUTES = frozenset(
     """.split()  # noqa: SIM905
 )
 _LONE = "this < begins no whole tag. Write &lt; for the character itself"
+_END_TAG_WITH_VARIABLE = re.compile(r"</[A-Za-z][^<>]*[{}]")
 _QUOTED_LINK = re.compile(r"""href\s*=\s*(?:"\{link\}"|'\{link\}')""", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?:https?://|mailto:)[^\s{}]*", re.IGNORECASE)
 _STYLE = re.compile(r"url\s*\(|expression\s*\(|@import|[{}\\]", re.IGNORECASE)
@@ -72,6 +73,9 @@ def read_html(text: str, known: Collection[str]) -> Template:
     """The same for HTML; values are escaped with `quote_html`. Raises TemplateRefused, also for what no mail
     program shows (scripts, forms, frames), and for a variable inside a tag other than a whole href."""
     template = read(text, known)
+    if found := _END_TAG_WITH_VARIABLE.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise TemplateRefused(f"Line {line}: a variable stands between tags, not inside one.")
     checker = _Checker()
     checker.feed(text)
     checker.finish()
@@ -113,6 +117,11 @@ class _Checker(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag not in _TAGS:
             raise self._refusal(f"<{tag[:40]}> has no place in a mail. Leave it out")
+        written = self.get_starttag_text() or ""
+        if (
+            "{" in written and "\n" in written
+        ):  # a line with an empty variable is left out, and half the tag with it
+            raise self._refusal("a tag with a variable in it stands on one line")
         for name, value in attrs:
             self._check_attribute(name, value or "")
 

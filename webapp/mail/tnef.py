@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from webapp.mail import limits
-from webapp.mail.charset import python_name
+from webapp.mail.charset_names import python_name
 from webapp.mail.mapi import (
     APPOINTMENT,
+    Allowance,
     MapiError,
     Properties,
     moment,
@@ -68,16 +69,19 @@ class Tnef:
     whole: bool = True
 
 
-def read_tnef(data: bytes, *, depth: int = limits.CONTAINER_DEPTH) -> Tnef:
+def read_tnef(
+    data: bytes, *, depth: int = limits.CONTAINER_DEPTH, allowance: Allowance | None = None
+) -> Tnef:
     """Raises ValueError where `data` is no TNEF stream at all."""
     if not data.startswith(SIGNATURE):
         raise ValueError("not a TNEF stream")
-    return _Builder(depth).build(data)
+    return _Builder(depth, allowance or Allowance()).build(data)
 
 
 class _Builder:
-    def __init__(self, depth: int) -> None:
+    def __init__(self, depth: int, allowance: Allowance) -> None:
         self._depth = depth
+        self._allowance = allowance
         self._codepage = "cp1252"
         self._tnef = Tnef()
 
@@ -142,7 +146,7 @@ class _Builder:
             tnef.html = html.encode("utf-8", "replace")
         else:
             tnef.html = html
-            tnef.html_charset = "utf-8" if page == 65001 else python_name(f"cp{page}") or self._codepage
+            tnef.html_charset = python_name(f"cp{page}") or self._codepage
         tnef.rtf = octets(found, _P_RTF)
         tnef.starts, tnef.ends = moment(found, (APPOINTMENT, 0x820D)), moment(found, (APPOINTMENT, 0x820E))
         tnef.location = text(found, (APPOINTMENT, 0x8208))
@@ -166,10 +170,10 @@ class _Builder:
         start = data.find(SIGNATURE, 0, _OBJECT_ID_OCTETS + len(SIGNATURE))
         if start < 0 or self._depth <= 1:
             return None
-        return read_tnef(data[start:], depth=self._depth - 1)
+        return read_tnef(data[start:], depth=self._depth - 1, allowance=self._allowance)
 
     def _properties(self, value: bytes) -> Properties:
-        found, whole = read_properties(value, self._codepage)
+        found, whole = read_properties(value, self._codepage, self._allowance)
         self._tnef.whole = self._tnef.whole and whole
         return found
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import binascii
+import io
 import quopri
 import re
 
@@ -91,14 +92,17 @@ def hidden_encoding(data: bytes, *, is_text: bool) -> str | None:
 
 
 def _is_only_base64(data: bytes) -> bool:
-    """Lines of whole quanta, all of one length but the last, and nothing else."""
-    first = data[:_LINE].lstrip().partition(b"\n")[0].strip()
+    """Lines of whole quanta, all of one length but the last, and nothing else. Makes no list of lines."""
+    data = data.strip()
+    first = data[:_LINE].partition(b"\n")[0].rstrip(b"\r")
     if len(first) < _SHORTEST or first.translate(None, _BASE64).strip(b"="):
         return False
-    lines = data.split()
-    if any(len(line) != len(first) for line in lines[:-1]) or sum(map(len, lines)) % 4:
+    line_end = b"\r\n" if data[len(first) : len(first) + 1] == b"\r" else b"\n"
+    ends = data[len(first) :: len(first) + len(line_end)]
+    if ends.strip(line_end[:1]) or len(ends) != data.count(b"\n"):
         return False
-    return not b"".join(lines).rstrip(b"=").translate(None, _BASE64)
+    pure = data.translate(None, line_end)
+    return len(pure) % 4 == 0 and not pure.rstrip(b"=").translate(None, _BASE64)
 
 
 def _is_readable(data: bytes) -> bool:
@@ -132,21 +136,22 @@ def _base64_run(data: bytes) -> bytes:
 
 
 def _decode_uu(data: bytes) -> bytes:
-    decoded = []
+    decoded = bytearray()
     inside = False
-    for line in data.splitlines():
+    for line in io.BytesIO(data):
+        line = line.rstrip(b"\r\n")
         if not inside:
             inside = line.startswith(b"begin ")
         elif line.strip() == b"end":
             break
         else:
             try:
-                decoded.append(binascii.a2b_uu(line))
+                decoded += binascii.a2b_uu(line)
             except binascii.Error:
                 # A broken encoder's line: as many characters as its length octet says.
                 count = (((line[0] - 32) & 63) * 4 + 5) // 3 if line else 0
-                decoded.append(_uu_line(line[:count]))
-    return b"".join(decoded) if inside else data
+                decoded += _uu_line(line[:count])
+    return bytes(decoded) if inside else data
 
 
 def _uu_line(line: bytes) -> bytes:

@@ -120,9 +120,12 @@ def _href(address: str) -> str:
 
 def _without_punctuation(address: str) -> str:
     """What ends a sentence ends the link, and a bracket that was opened before it."""
-    while address and (
-        address[-1] in _TRAILING
-        or (address[-1] in _BRACKETS and address.count(address[-1]) > address.count(_BRACKETS[address[-1]]))
-    ):
-        address = address[:-1]
-    return address
+    unopened = {
+        closing: address.count(closing) - address.count(opening) for closing, opening in _BRACKETS.items()
+    }
+    end = len(address)
+    while end and (address[end - 1] in _TRAILING or unopened.get(address[end - 1], 0) > 0):
+        end -= 1
+        if address[end] in unopened:
+            unopened[address[end]] -= 1
+    return address[:end]

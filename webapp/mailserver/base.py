@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 
 class TlsMode(enum.StrEnum):
@@ -26,10 +26,24 @@ class TlsMode(enum.StrEnum):
 
 
 class MailProtocol(enum.StrEnum):
-    """What a row speaks to its server. Exchange and Office365 join here."""
+    """What a row speaks to its server."""
 
     IMAP = "imap"
     SMTP = "smtp"
+    EXCHANGE = "exchange"  # EWS of an Exchange of one's own (2016, 2019, SE)
+    OFFICE365 = "office365"  # Microsoft Graph v1.0
+
+
+class TokenSource(Protocol):
+    """Where Office365 gets its access tokens from; safe to use from several threads."""
+
+    def access_token(self, *, refused: str = "", claims_challenge: str = "") -> str:
+        """A token that is good for five minutes at least.
+
+        `refused` is the token the server did not take (401): another one is fetched then, once for all who
+        ask; `claims_challenge` is what its WWW-Authenticate asked for. Raises SignInNeeded, AppMisconfigured,
+        or a ConnectionFailed / ServerTimeout / ServerBusy of the stage TOKEN.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,18 +61,33 @@ class ServerSettings:
     from_address: str = ""
     archive_folder: str = ""  # empty: the server's \Archive folder, else "Archive"
     ca_file: str | None = None  # PEM bundle trusted instead of the system's
+    ews_url: str = ""  # Exchange: the whole EWS address; empty: https://host:port/EWS/Exchange.asmx
+    # Exchange, Office365: the mailbox's address where it is not that of the account (a shared mailbox).
+    mailbox: str = ""
+    graph_base: str = ""  # Office365: https://graph.microsoft.com/v1.0, or a test's
+    app: str = ""  # Office365: which app registration, for people and to tell two tests apart
+    tokens: TokenSource | None = field(default=None, repr=False, compare=False)  # Office365
+    # A mailbox that is polled, not one that mail is sent from. Only Exchange and Office365 do either.
+    receives: bool = True
+
+    def __post_init__(self) -> None:
+        if self.protocol in (MailProtocol.IMAP, MailProtocol.SMTP):
+            object.__setattr__(self, "receives", self.protocol is MailProtocol.IMAP)
 
 
 @dataclass(frozen=True, slots=True)
 class InboxState:
     """What opening the inbox told. `epoch` changes when remote keys lose their meaning (UIDVALIDITY).
 
-    `unread` is None where the server did not tell.
+    `unread` is None where the server did not tell. With `keys_are_for_ever` a key is never given to another
+    message, whatever folder it is in (Graph's immutable id, Exchange's search key): a known key in the inbox
+    is that same message, put back by somebody.
     """
 
     epoch: str
     total: int
     unread: int | None = None
+    keys_are_for_ever: bool = False
 
 
 # For a message whose time of receipt cannot be read: always the same, so that the message is recognised
@@ -189,6 +218,15 @@ class SendResult:
     refused: dict[str, str]  # recipient -> the server's own words
 
 
+@runtime_checkable
+class SaysSize(Protocol):
+    """A transport whose server says how large a message may be."""
+
+    @property
+    def largest_octets(self) -> int | None:
+        """After `open`: the octets of the largest message it takes; None where it names no limit."""
+
+
 class Transport(Protocol):
     """What submits an outgoing message (RFC 6409)."""
 
@@ -208,6 +246,8 @@ class Transport(Protocol):
     ) -> SendResult:
         """Submit one message with this envelope; raises only when no recipient was accepted.
 
+        A server that has no envelopes is handed one message for those it names and one more for each other
+        recipient; where a later one fails, the error tells in `delivered` who has got theirs.
         `before_final_dot` is called with those that were, when all but the octets that commit the message
         have gone out (RFC 5321 section 4.1.1.4). What it raises ends the connection: nothing is sent then.
         """

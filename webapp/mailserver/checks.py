@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
 from .base import Mailbox, MailProtocol, ServerSettings, Transport
 from .errors import CertificateFacts, InvalidSettings, MailServerError, ServerTimeout, Stage
@@ -20,6 +21,7 @@ from .providers import microsoft_notice
 from .remedy import MODES, day, plural
 from .session import Session
 from .smtp import SmtpTransport
+from .tls import TlsFacts
 
 CERTIFICATE_WARNING_DAYS = 14
 # What an administrator can make something of; a server may name fifty more.
@@ -49,6 +51,13 @@ class Delivered:
     message_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """What a server says of the messages it takes: octets of the largest, None where it names no limit."""
+
+    largest_octets: int | None
+
+
 Foresee = Callable[[Mailbox], Foreseen]
 Send = Callable[[Transport], Delivered]
 
@@ -59,10 +68,33 @@ class Found:
 
     fact: str
     warning: bool = False
-    detail: Foreseen | Delivered | None = None
+    detail: Foreseen | Delivered | Takes | None = None
 
 
 Check = Callable[[], Found]
+
+
+class Closing(Protocol):
+    """What a test talks through."""
+
+    def abort(self) -> None:
+        """End what is going on, from any thread; never raises."""
+
+    def close(self) -> None:
+        """End the session; never raises."""
+
+
+class TestPlan(Protocol):
+    """The stages of one test, over one session."""
+
+    @property
+    def settings(self) -> ServerSettings: ...
+
+    @property
+    def session(self) -> Closing: ...
+
+    def plan(self) -> dict[Stage, Check]:
+        """The stages in order, as `diagnosis.stages` names them."""
 
 
 class Checks(abc.ABC):
@@ -109,16 +141,7 @@ class Checks(abc.ABC):
 
     def _encrypt(self) -> Found:
         self.session.secure()
-        facts = self.session.tls_facts()
-        if facts is None:
-            return Found("not encrypted: the password travels in clear", warning=True)
-        certificate = facts.certificate
-        days = (certificate.not_after - datetime.now(UTC)).days
-        return Found(
-            f"{facts.version.replace('TLSv', 'TLS ')} ({facts.cipher}), {_described(certificate)}, "
-            f"valid until {day(certificate.not_after)} ({plural(days, 'day')})",
-            warning=days < CERTIFICATE_WARNING_DAYS,
-        )
+        return encryption(self.session.tls_facts())
 
     def _greet(self) -> Found:
         greeting = self.session.greet()
@@ -180,23 +203,41 @@ class ImapChecks(Checks):
         return Found(f'folder "{wanted}" will be created{renamed}')
 
     def _foresee(self) -> Found:
-        """Whatever goes wrong in the callback, everything the parser needs was found before.
-
-        Once cancelled, what it raises is for the caller to pass over.
-        """
         assert self._callback is not None
-        try:
-            foreseen = self._callback(self._mailbox)
-        except MailServerError as error:
-            if isinstance(error, ServerTimeout) and time.monotonic() >= self.ends_at:
-                return Found("not looked at: the time for this test is over", warning=True)
+        return look_ahead(self._callback, self._mailbox, self.ends_at, self._cancelled)
+
+
+def encryption(facts: TlsFacts | None) -> Found:
+    """What was agreed on, whose certificate it is, and a warning before it expires."""
+    if facts is None:
+        return Found("not encrypted: the password travels in clear", warning=True)
+    certificate = facts.certificate
+    days = (certificate.not_after - datetime.now(UTC)).days
+    return Found(
+        f"{facts.version.replace('TLSv', 'TLS ')} ({facts.cipher}), {_described(certificate)}, "
+        f"valid until {day(certificate.not_after)} ({plural(days, 'day')})",
+        warning=days < CERTIFICATE_WARNING_DAYS,
+    )
+
+
+def look_ahead(foresee: Foresee, mailbox: Mailbox, ends_at: float, cancelled: Callable[[], bool]) -> Found:
+    """What will happen, told by the callback. Whatever goes wrong in it, everything the parser needs was
+    found before.
+
+    Once cancelled, what it raises is for the caller to pass over.
+    """
+    try:
+        foreseen = foresee(mailbox)
+    except MailServerError as error:
+        if isinstance(error, ServerTimeout) and time.monotonic() >= ends_at:
+            return Found("not looked at: the time for this test is over", warning=True)
+        raise
+    except Exception:
+        if cancelled():  # its connection was cut under it
             raise
-        except Exception:
-            if self._cancelled():  # its connection was cut under it
-                raise
-            logger.exception("what will happen could not be foreseen")
-            return Found("could not be worked out; the log has the details", warning=True)
-        return Found(foreseen.fact, detail=foreseen)
+        logger.exception("what will happen could not be foreseen")
+        return Found("could not be worked out; the log has the details", warning=True)
+    return Found(foreseen.fact, detail=foreseen)
 
 
 class SmtpChecks(Checks):
@@ -226,7 +267,8 @@ class SmtpChecks(Checks):
 
     def _sender(self) -> Found:
         self._transport.check_sender(self.settings.from_address)
-        return Found(f"may send as {self.settings.from_address}")
+        takes = Takes(self._transport.largest_octets)
+        return Found(f"may send as {self.settings.from_address}", detail=takes)
 
     def _send(self) -> Found:
         assert self._callback is not None
@@ -241,11 +283,21 @@ def checks_for(
     foresee: Foresee | None = None,
     send: Send | None = None,
     cancelled: Callable[[], bool] = lambda: False,
-) -> Checks:
-    """The checks of the protocol."""
-    if settings.protocol is MailProtocol.IMAP:
-        return ImapChecks(settings, ends_at, foresee, cancelled)
-    return SmtpChecks(settings, ends_at, send)
+) -> TestPlan:
+    """The checks of the protocol; Exchange's and Office365's are imported only for a row of that kind."""
+    match settings.protocol:
+        case MailProtocol.IMAP:
+            return ImapChecks(settings, ends_at, foresee, cancelled)
+        case MailProtocol.SMTP:
+            return SmtpChecks(settings, ends_at, send)
+        case MailProtocol.EXCHANGE:
+            from .checks_exchange import ExchangeChecks
+
+            return ExchangeChecks(settings, ends_at, foresee, send, cancelled)
+        case MailProtocol.OFFICE365:
+            from .checks_office365 import Office365Checks
+
+            return Office365Checks(settings, ends_at, foresee, send, cancelled)
 
 
 def _described(certificate: CertificateFacts) -> str:

@@ -12,6 +12,14 @@ def open_mailbox(settings: ServerSettings) -> Mailbox:
             from .imap import ImapMailbox
 
             return ImapMailbox(settings)
+        case MailProtocol.EXCHANGE:
+            from .ews import EwsMailbox
+
+            return EwsMailbox(settings)
+        case MailProtocol.OFFICE365:
+            from .graph import GraphMailbox
+
+            return GraphMailbox(settings)
         case _:
             raise ValueError(f"{settings.protocol} does not receive")
 
@@ -23,5 +31,13 @@ def open_transport(settings: ServerSettings) -> Transport:
             from .smtp import SmtpTransport
 
             return SmtpTransport(settings)
+        case MailProtocol.EXCHANGE:
+            from .ews_transport import EwsTransport
+
+            return EwsTransport(settings)
+        case MailProtocol.OFFICE365:
+            from .graph import GraphTransport
+
+            return GraphTransport(settings)
         case _:
             raise ValueError(f"{settings.protocol} does not send")

@@ -26,22 +26,34 @@ def technical_details(
     lines = [*_about(settings, now or datetime.now(UTC)), "", *map(_stage, results)]
     for result in results:
         if result.error is not None:
-            lines += ["", *_failure(result.error)]
+            lines += ["", *_failure(result.error, settings)]
     text = redacted("\n".join(lines), settings.password)
-    return _without_user(text, settings.username) + "\n"
+    for name in (settings.username, settings.mailbox):
+        text = _without_user(text, name)
+    return text + "\n"
 
 
 def _about(settings: ServerSettings, now: datetime) -> Iterator[str]:
     yield f"Test Connection, {now:%Y-%m-%d %H:%M:%S} UTC, servicedesk-mail {_product_version()}"
     yield f"Protocol: {settings.protocol.upper()}"
-    yield f"Host: {settings.host}"
-    yield f"Port: {settings.port}"
-    yield f"Encryption: {MODES[settings.tls_mode]}"
+    if settings.protocol is MailProtocol.OFFICE365:
+        yield f"Microsoft Graph: {settings.graph_base}"
+        yield f"Application: {settings.app.strip() or 'as in the settings of this installation'}"
+        yield f"Account: {'connected' if settings.tokens else 'not connected'}"
+    else:
+        yield f"Host: {settings.host}"
+        yield f"Port: {settings.port}"
+        yield f"Encryption: {MODES[settings.tls_mode]}"
+    if settings.ews_url:
+        yield f"EWS address: {settings.ews_url}"
     yield f"Own CA file: {'yes' if settings.ca_file else 'no'}"
     yield f"Timeout: {settings.timeout * 1000:.0f} ms"
     if settings.protocol is MailProtocol.SMTP:
         yield f"Requires authentication: {'yes' if settings.requires_auth else 'no'}"
-    yield f"User name: {settings.username or 'none'}"
+    if settings.protocol is not MailProtocol.OFFICE365:
+        yield f"User name: {settings.username or 'none'}"
+    if settings.mailbox:
+        yield f"Mailbox: {settings.mailbox}"
 
 
 def _stage(result: StageResult) -> str:
@@ -49,14 +61,15 @@ def _stage(result: StageResult) -> str:
     return f"{result.state.value:<8} {result.label:<18} {result.elapsed_ms:>6} ms  {fact}".rstrip()
 
 
-def _failure(error: MailServerError) -> Iterator[str]:
+def _failure(error: MailServerError, settings: ServerSettings) -> Iterator[str]:
     yield f"Error: {type(error).__name__} at {error.stage.value}: {said(str(error))}"
     if isinstance(error, ConnectionFailed) and error.errno:
         yield f"errno: {error.errno}"
     if isinstance(error, CertificateRefused):
         yield f"OpenSSL verify code: {error.verify_code}"
     if error.reply_code:
-        yield f"SMTP code: {error.reply_code}"
+        kind = "SMTP code" if settings.protocol is MailProtocol.SMTP else "HTTP status"
+        yield f"{kind}: {error.reply_code}"
     if error.server_said:
         yield f"The server said: {said(error.server_said)[:LIMIT]}"
 

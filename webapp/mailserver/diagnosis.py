@@ -15,7 +15,7 @@ from typing import Protocol
 
 from . import probe, tls
 from .base import MailProtocol, ServerSettings, TlsMode
-from .checks import Checks, Delivered, Foresee, Send, checks_for
+from .checks import Checks, Delivered, Foresee, Send, Takes, TestPlan, checks_for
 from .checks import Foreseen as Foreseen
 from .errors import ConnectionFailed, MailServerError, ServerTimeout, Stage, StartTlsNotOffered
 from .remedies import explain
@@ -40,7 +40,7 @@ class StageState(enum.StrEnum):
 class StageResult:
     """One stage of the test, ended. `fact` is one line of text, not HTML.
 
-    `detail` is what the last stage found out: what will happen, or which test message was accepted.
+    `detail` is what a stage found out: what will happen, which test message was accepted, what size fits.
     """
 
     stage: Stage
@@ -50,7 +50,7 @@ class StageResult:
     fact: str = ""
     error: MailServerError | None = None
     remedy: Remedy | None = None
-    detail: Foreseen | Delivered | None = None
+    detail: Foreseen | Delivered | Takes | None = None
 
 
 def diagnose(
@@ -62,12 +62,12 @@ def diagnose(
 ) -> Iterator[StageResult]:
     """Yield a result as each stage ends; all stages are yielded, in order.
 
-    `foresee` (IMAP) is given the inbox, opened read-only, and says what would become of the unread messages;
-    `send` (SMTP) is given the open transport and sends a test message. All together it takes at most the
-    stages' number times the timeout, and never over a minute. Once `cancelled()` is true the running stage
-    ends at once.
+    `foresee` (receiving) is given the inbox, opened read-only, and says what would become of the unread
+    messages; `send` (sending) is given the open transport and sends a test message. All together it takes at
+    most the stages' number times the timeout, and never over a minute. Once `cancelled()` is true the running
+    stage ends at once.
     """
-    count = len(stages(settings.protocol, foresees=foresee is not None, sends=send is not None))
+    count = len(stages(settings, foresees=foresee is not None, sends=send is not None))
     ends_at = time.monotonic() + min(count * settings.timeout, LONGEST_SECONDS)
     checks = checks_for(settings, ends_at, foresee=foresee, send=send, cancelled=cancelled)
     canceller = _Canceller(cancelled)
@@ -79,12 +79,22 @@ def diagnose(
         checks.session.close()
 
 
-def stages(protocol: MailProtocol, *, foresees: bool = False, sends: bool = False) -> tuple[Stage, ...]:
-    """The stages a test of this protocol has."""
-    common = (Stage.SETTINGS, Stage.DNS, Stage.CONNECT, Stage.TLS, Stage.GREETING, Stage.SIGN_IN)
-    if protocol is MailProtocol.IMAP:
-        return (*common, Stage.INBOX, Stage.MOVE, Stage.ARCHIVE, *((Stage.FORESEE,) if foresees else ()))
-    return (*common, Stage.FROM, *((Stage.SEND,) if sends else ()))
+def stages(settings: ServerSettings, *, foresees: bool = False, sends: bool = False) -> tuple[Stage, ...]:
+    """The stages a test of these settings has."""
+    match settings.protocol:
+        case MailProtocol.OFFICE365:
+            common = [Stage.SETTINGS, Stage.TOKEN, Stage.ACCOUNT]
+        case MailProtocol.EXCHANGE:
+            common = [*_CONNECTING, Stage.SIGN_IN]
+        case MailProtocol.IMAP | MailProtocol.SMTP:
+            common = [*_CONNECTING, Stage.GREETING, Stage.SIGN_IN]
+    if not settings.receives:
+        return (*common, Stage.FROM, *[Stage.SEND] * sends)
+    own_move = [Stage.MOVE] * (settings.protocol is MailProtocol.IMAP)
+    return (*common, Stage.INBOX, *own_move, Stage.ARCHIVE, *[Stage.FORESEE] * foresees)
+
+
+_CONNECTING = (Stage.SETTINGS, Stage.DNS, Stage.CONNECT, Stage.TLS)
 
 
 class _Abortable(Protocol):
@@ -128,7 +138,7 @@ class _Canceller:
                 return
 
 
-def _run(checks: Checks, canceller: _Canceller) -> Iterator[StageResult]:
+def _run(checks: TestPlan, canceller: _Canceller) -> Iterator[StageResult]:
     waiting = list(checks.plan().items())
     while waiting:
         left = [stage for stage, _ in waiting]
@@ -175,9 +185,9 @@ def _skipped(left: list[Stage]) -> Iterator[StageResult]:
         yield StageResult(stage, LABELS[stage], StageState.SKIPPED, fact=NOT_REACHED)
 
 
-def _look_further(error: MailServerError, checks: Checks, canceller: _Canceller) -> Findings:
-    """What makes a cure certain: ports are asked, never judged by their number."""
-    if canceller.stopped or not checks.addresses:
+def _look_further(error: MailServerError, checks: TestPlan, canceller: _Canceller) -> Findings:
+    """What makes a cure certain: ports are asked, never judged by their number. IMAP and SMTP only."""
+    if not isinstance(checks, Checks) or canceller.stopped or not checks.addresses:
         return Findings()
     port = checks.settings.port
     usual = IMPLICIT_PORT[checks.settings.protocol]

@@ -11,6 +11,7 @@ import idna
 from .words import has_control_characters
 
 _NEVER = re.compile(r"[<>]|\s")
+_MOST_DIGITS = 10  # of a size that is a limit to anybody, and that fits into a column
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Envelope:
 
     @property
     def is_too_large(self) -> bool:
-        limit = self.extensions.get("size", "").strip()
-        return limit.isdigit() and 0 < int(limit) < len(self.octets)
+        limit = size_limit(self.extensions)
+        return limit is not None and limit < len(self.octets)
 
     def parameters(self) -> list[str]:
         """What follows the address in MAIL."""
@@ -59,3 +60,11 @@ class Envelope:
             return f"{local_part}@{idna.encode(domain, uts46=True).decode('ascii')}"
         except idna.IDNAError:
             return None
+
+
+def size_limit(extensions: Mapping[str, str]) -> int | None:
+    """The octets of the largest message the server takes; None where it names no limit (RFC 1870, 4)."""
+    told = extensions.get("size", "").strip()
+    if not (told.isascii() and told.isdigit() and len(told) < _MOST_DIGITS):
+        return None
+    return int(told) or None

@@ -19,7 +19,9 @@ class Stage(enum.StrEnum):
     CONNECT = "connect"
     TLS = "tls"
     GREETING = "greeting"
+    TOKEN = "token"  # noqa: S105
     SIGN_IN = "sign_in"
+    ACCOUNT = "account"
     INBOX = "inbox"
     MOVE = "move"
     ARCHIVE = "archive"
@@ -39,6 +41,8 @@ class MailServerError(Exception):
     permanent = False
     # The message may be on its way all the same: its last octet went out, the answer never came back.
     uncertain = False
+    # Who has got the message before this: some servers are handed it once more for each who is not named.
+    delivered: frozenset[str] = frozenset()
 
     def __init__(self, message: str, *, stage: Stage, server_said: str = "", reply_code: int = 0) -> None:
         super().__init__(message)
@@ -150,6 +154,26 @@ class PasswordsNotAccepted(AuthenticationFailed):
     """This provider is known to take no passwords here; nothing was sent to it."""
 
 
+class SignInNeeded(AuthenticationFailed):
+    """Microsoft wants a person to sign in again: the consent or the refresh token is gone."""
+
+
+class AppMisconfigured(AuthenticationFailed):
+    """Microsoft does not know the app registration, or its client secret is wrong or has expired."""
+
+
+class AccessDenied(MailServerError):
+    """Signed in, but this account has no right to do that with this mailbox."""
+
+    permanent = True
+
+
+class MailboxUnavailable(MailServerError):
+    """The account has no mailbox there (no licence, on-premises, deleted)."""
+
+    permanent = True
+
+
 class MoveNotSupported(MailServerError):
     """The server cannot move messages (RFC 6851)."""
 
@@ -198,4 +222,21 @@ class RecipientsRefused(MailServerError):
 
 
 class ServerBusy(MailServerError):
-    """The server asked us to come back later (4yz, [UNAVAILABLE], [INUSE], [LIMIT])."""
+    """The server asked us to come back later (4yz, [UNAVAILABLE], [INUSE], [LIMIT], HTTP 429).
+
+    `retry_after`: in so many seconds, where it said when; else 0.
+    """
+
+    retry_after = 0.0
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stage: Stage,
+        server_said: str = "",
+        reply_code: int = 0,
+        retry_after: float = 0.0,
+    ) -> None:
+        super().__init__(message, stage=stage, server_said=server_said, reply_code=reply_code)
+        self.retry_after = retry_after

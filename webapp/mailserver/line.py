@@ -102,7 +102,7 @@ class Line:
             self._alarm.clear()
             self.close()
             failure = self._failure(exc, stage, translate)
-            _forget_locals(exc)
+            forget_locals(exc)
             if failure is exc:
                 raise
             raise failure from exc
@@ -265,7 +265,7 @@ class Line:
         return ServerTimeout(f"{self.host} port {self.port}: no answer in time", stage=stage)
 
 
-def _forget_locals(exc: BaseException) -> None:
+def forget_locals(exc: BaseException) -> None:
     """Empty the frames an exception remembers: passwords pass through those of the libraries."""
     seen: BaseException | None = exc
     while seen is not None:

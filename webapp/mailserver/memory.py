@@ -51,6 +51,7 @@ class MemoryServer:
     archive_name: str = "Archive"
     can_move: bool = True
     can_idle: bool = True
+    keys_are_for_ever: bool = False  # a message keeps its key wherever it is moved to
     children_allowed: bool = True
     has_quota: bool = False  # every folder but the inbox is full
     lose_reply_of: set[str] = field(default_factory=set)  # "move": it is done, then the connection ends
@@ -77,6 +78,15 @@ class MemoryServer:
         """Somebody else deletes a message from the inbox."""
         self.folders["INBOX"] = [message for message in self.folders["INBOX"] if str(message.uid) != key]
 
+    def put_back(self, key: str, folder: str) -> None:
+        """Somebody moves a message from a folder to the inbox, and marks it as unread."""
+        message = next(one for one in self.folders[folder] if str(one.uid) == key)
+        self.folders[folder].remove(message)
+        message.seen = False
+        if not self.keys_are_for_ever:
+            message.uid = self._next_uid()
+        self.folders["INBOX"].append(message)
+
     def change_epoch(self) -> None:
         """UIDVALIDITY changes: every message of the inbox gets a new UID."""
         self.uid_validity += 1
@@ -85,7 +95,8 @@ class MemoryServer:
 
     def move(self, message: StoredMessage, folder: str) -> None:
         self.folders["INBOX"].remove(message)
-        message.uid = self._next_uid()
+        if not self.keys_are_for_ever:
+            message.uid = self._next_uid()
         self.folders[folder].append(message)
 
     @property
@@ -115,7 +126,9 @@ class MemoryMailbox:
         self._read_only = read_only
         self._known_uid = self.server.newest_uid
         unread = sum(not message.seen for message in self._inbox)
-        return InboxState(f"INBOX/{self.server.uid_validity}", total=len(self._inbox), unread=unread)
+        for_ever = self.server.keys_are_for_ever
+        epoch = "memory" if for_ever else f"INBOX/{self.server.uid_validity}"
+        return InboxState(epoch, len(self._inbox), unread, keys_are_for_ever=for_ever)
 
     def find_archive(self) -> ArchiveFolder:
         self._command("find_archive", Stage.ARCHIVE)

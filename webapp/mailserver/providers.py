@@ -27,18 +27,19 @@ class Provider:
     """`domains` are those of addresses, `mx` those below which the mail servers of customers' domains are.
 
     `note` says what has to be done there first, and so what to look at when a password is refused. Without a
-    server for a protocol nothing can be entered for it.
+    server for a protocol nothing can be entered for it; `office365`: that protocol is the way there.
     """
 
     name: str
     imap: Server | None
-    smtp: Server
+    smtp: Server | None
     domains: tuple[str, ...] = ()
     mx: tuple[str, ...] = ()
     note: str = ""
+    office365: bool = False
 
     def server(self, protocol: MailProtocol) -> Server | None:
-        return self.imap if protocol is MailProtocol.IMAP else self.smtp
+        return {MailProtocol.IMAP: self.imap, MailProtocol.SMTP: self.smtp}.get(protocol)
 
 
 def of_domain(domain: str) -> Provider | None:
@@ -78,13 +79,19 @@ def microsoft_notice(protocol: MailProtocol, host: str) -> str:
     """What Microsoft does to passwords on this host, or nothing."""
     host = _plain(host)
     if protocol is MailProtocol.IMAP and host in MICROSOFT_IMAP:
-        return "Microsoft 365 no longer accepts passwords for IMAP."
+        return "Microsoft 365 no longer accepts passwords for IMAP. Choose Office365."
     if protocol is MailProtocol.SMTP and host in MICROSOFT_SMTP:
         return (
             "Microsoft turns password sign-in for SMTP off by default at the end of December 2026: "
-            "sending with a password will stop then unless your organisation turns it on again."
+            "sending with a password will stop then unless your organisation turns it on again. "
+            "Office365 needs no password."
         )
     return ""
+
+
+def is_exchange_online(host: str) -> bool:
+    """Whether this host is Microsoft's own Exchange, where EWS is being switched off."""
+    return any(_is_below(_plain(host), suffix) for suffix in ("office365.com", "office.com", "outlook.com"))
 
 
 def _plain(name: str) -> str:
@@ -144,6 +151,11 @@ def _app_password(owner: str) -> str:
 MICROSOFT_IMAP = frozenset({"outlook.office365.com", "outlook.office.com", "imap-mail.outlook.com"})
 MICROSOFT_SMTP = frozenset({"smtp.office365.com", "smtp-mail.outlook.com"})
 
+EXCHANGE_ONLINE = (
+    "Exchange is for your own Exchange server. Microsoft is switching off EWS in Exchange Online (blocked by "
+    "default since October 2026, gone on 1 April 2027). Choose Office365."
+)
+
 GOOGLE_CURE = (
     "Google needs an app password: turn on 2-Step Verification, create one at "
     "myaccount.google.com/apppasswords, paste the 16 letters."
@@ -157,16 +169,24 @@ GOOGLE = Provider(
     note=GOOGLE_CURE,
 )
 MICROSOFT = Provider(
-    "Microsoft 365 and Outlook.com",
+    "Microsoft 365",
     None,
     _starttls("smtp.office365.com", 587),
-    domains=("outlook.com", "hotmail.com", "live.com", "msn.com", "windowslive.com", "hotmail.co.uk"),
     mx=("protection.outlook.com", "mx.microsoft"),
     note="Microsoft 365 takes no passwords for IMAP any more.",
+    office365=True,
+)
+# They take no passwords since September 2024, and Office365 is for mailboxes of an organisation.
+OUTLOOK = Provider(
+    "Outlook.com",
+    None,
+    None,
+    domains=("outlook.com", "hotmail.com", "live.com", "msn.com", "windowslive.com", "hotmail.co.uk"),
 )
 PROVIDERS: tuple[Provider, ...] = (
     GOOGLE,
     MICROSOFT,
+    OUTLOOK,
     *_zoho("", "com", "zoho.com", "zohomail.com"),
     *_zoho(" (Europe)", "eu", "zoho.eu", "zohomail.eu"),
     Provider(

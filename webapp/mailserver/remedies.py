@@ -10,7 +10,7 @@ import errno
 from collections.abc import Callable
 from dataclasses import replace
 
-from .base import ServerSettings
+from .base import MailProtocol, ServerSettings
 from .errors import (
     AddressRefused,
     AuthenticationFailed,
@@ -51,13 +51,28 @@ NOTHING_ELSE = Findings()
 
 
 def explain(error: MailServerError, settings: ServerSettings, found: Findings = NOTHING_ELSE) -> Remedy:
-    """The first line of the table that knows this error."""
+    """What the protocol itself says about this error, else the first line of the table that knows it."""
+    if own := _own_words(error, settings):
+        return own
     for kind, stages, words in _TABLE:
         if isinstance(error, kind) and (not stages or error.stage in stages):
             remedy = words(error, settings, found)
             if remedy is not None:
                 return _with_reminder(remedy)
     return _anything_else(error, settings, found)
+
+
+def _own_words(error: MailServerError, settings: ServerSettings) -> Remedy | None:
+    match settings.protocol:
+        case MailProtocol.EXCHANGE:
+            from . import remedies_exchange
+
+            return remedies_exchange.explain(error, settings)
+        case MailProtocol.OFFICE365:
+            from . import remedies_office365
+
+            return remedies_office365.explain(error, settings)
+    return None
 
 
 Words = Callable[[MailServerError, ServerSettings, Findings], Remedy | None]
@@ -121,10 +136,15 @@ def _address_refused(error: MailServerError, settings: ServerSettings, found: Fi
 def _nothing_answers(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy | None:
     if not isinstance(error, ConnectionFailed) or error.errno != errno.ECONNREFUSED:
         return None
+    usual = "HTTPS normally uses 443."
+    if settings.protocol in IMPLICIT_PORT:
+        usual = (
+            f"{settings.protocol.upper()} normally uses {IMPLICIT_PORT[settings.protocol]} (SSL/TLS) or "
+            f"{STARTTLS_PORT[settings.protocol]} (STARTTLS)."
+        )
     return Remedy(
         f"{settings.host} is there, but nothing answers on port {settings.port}.",
-        f"{settings.protocol.upper()} normally uses {IMPLICIT_PORT[settings.protocol]} (SSL/TLS) or "
-        f"{STARTTLS_PORT[settings.protocol]} (STARTTLS). Check that the service is on.",
+        f"{usual} Check that the service is on.",
         "port",
         switch_to_implicit(found.verified_port) if found.verified_port else None,
     )
@@ -161,7 +181,7 @@ def _no_greeting(error: MailServerError, settings: ServerSettings, found: Findin
 def _wrong_protocol(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     assert isinstance(error, WrongProtocol)
     kinds = {"SMTP": "a mail sending (SMTP)", "IMAP": "a mail receiving (IMAP)", "HTTP": "a web"}
-    usual = {"imap": "993", "smtp": "465 or 587"}
+    usual = {"imap": "993", "smtp": "465 or 587", "exchange": "443", "office365": "443"}
     kind = kinds.get(error.speaks, f"{'an' if error.speaks == 'SSH' else 'a'} {error.speaks}")
     return Remedy(
         f"This is {kind} server.",

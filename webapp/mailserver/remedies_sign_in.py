@@ -24,8 +24,8 @@ _NAME_IS_ADDRESS = (  # the name is an address already
 def no_passwords(error: MailServerError, settings: ServerSettings, found: Findings) -> Remedy:
     return Remedy(
         f"Microsoft 365 no longer accepts passwords for {settings.protocol.upper()}.",
-        "Choose protocol Office365 and connect the account." if _has_office365() else _NO_OFFICE365,
-        "protocol" if _has_office365() else "host",
+        "Choose protocol Office365 and connect the account.",
+        "protocol",
     )
 
 
@@ -77,8 +77,8 @@ def microsoft_smtp(error: MailServerError, settings: ServerSettings, found: Find
         return None
     return Remedy(
         "Your Microsoft 365 organisation has turned off password sign-in for SMTP.",
-        "Choose Office365." if _has_office365() else _NO_OFFICE365_TO_SEND,
-        "protocol" if _has_office365() else "host",
+        "Choose Office365. Or an administrator there turns it on again (Authenticated SMTP).",
+        "protocol",
     )
 
 
@@ -105,18 +105,6 @@ def sign_in_first(error: MailServerError, settings: ServerSettings, found: Findi
         "requires_auth",
         None if settings.requires_auth else fix,
     )
-
-
-_NO_OFFICE365 = "Use a mailbox at another provider: this service desk cannot connect to Office365 yet."
-_NO_OFFICE365_TO_SEND = (
-    "An administrator there can turn it on again (Authenticated SMTP), or send through another provider: "
-    "this service desk cannot connect to Office365 yet."
-)
-
-
-def _has_office365() -> bool:
-    """Whether that protocol can be chosen: what cannot be done is not advised."""
-    return "office365" in {protocol.value for protocol in MailProtocol}
 
 
 def _wants_app_password(error: MailServerError) -> bool:

@@ -12,7 +12,11 @@ from .remedy import IMPLICIT_PORT, STARTTLS_PORT, Findings, QuickFix, Remedy, da
 _HOST_NAME = re.compile(
     r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]", re.I
 )
-_FITTING = {MailProtocol.IMAP: ("imap.", "mail."), MailProtocol.SMTP: ("smtp.", "mail.")}
+_FITTING = {
+    MailProtocol.IMAP: ("imap.", "mail."),
+    MailProtocol.SMTP: ("smtp.", "mail."),
+    MailProtocol.EXCHANGE: ("mail.", "exchange.", "outlook."),
+}
 
 
 def switch_to_starttls(port: int, *, changed: bool = False) -> QuickFix:
@@ -82,7 +86,7 @@ def _other_name(error: CertificateRefused, settings: ServerSettings) -> Remedy:
 def _usable_name(names: tuple[str, ...], protocol: MailProtocol) -> str:
     """The name to enter: one that can be a host, best one that sounds like this protocol's."""
     usable = [name.lower() for name in names if _HOST_NAME.fullmatch(name)]
-    fitting = [name for start in _FITTING[protocol] for name in usable if name.startswith(start)]
+    fitting = [name for start in _FITTING.get(protocol, ()) for name in usable if name.startswith(start)]
     return next(iter(fitting + usable), "")
 
 

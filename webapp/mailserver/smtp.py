@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from .base import SendResult, ServerSettings
-from .envelope import Envelope
+from .envelope import Envelope, size_limit
 from .errors import (
     MailServerError,
     MessageRefused,
@@ -37,6 +37,11 @@ class SmtpTransport:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def largest_octets(self) -> int | None:
+        """What the server said it takes (SIZE, RFC 1870); None where it names no limit."""
+        return size_limit(self.session.extensions)
 
     def check_sender(self, addr_spec: str) -> None:
         with self.session.step(Stage.FROM) as client:

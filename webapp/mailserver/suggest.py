@@ -56,6 +56,8 @@ class Suggestion:
     @property
     def changes(self) -> dict[str, str]:
         """By the names and in the texts of the form's fields; empty where there is nothing to enter."""
+        if self.protocol is MailProtocol.OFFICE365:
+            return {"protocol": self.protocol.value, "mailbox": self.username}
         if not self.host:
             return {}
         return {
@@ -120,11 +122,18 @@ def _is_label(label: str) -> bool:
 
 def _of_provider(provider: providers.Provider, protocol: MailProtocol, address: str, why: str) -> Suggestion:
     server = provider.server(protocol)
+    kept_at = f"The mail of {address.strip()} is kept at {provider.name}"
+    if provider.office365:
+        return Suggestion(
+            MailProtocol.OFFICE365,
+            f"{kept_at}: choose Office365, which signs in at Microsoft and needs no password.",
+            username=address.strip(),
+        )
     if server is None:
         return Suggestion(
             protocol,
-            f"The mail of {address} is kept at {provider.name}, where signing in with a password does not "
-            "work any more; this service desk cannot connect to it in another way yet.",
+            f"{kept_at}, where signing in with a password does not work any more. Use a mailbox of Microsoft "
+            "365 or of another provider.",
         )
     return Suggestion(
         protocol,

@@ -87,9 +87,8 @@ def _hides(token: str, secrets: tuple[str, ...]) -> bool:
     """Whether base64 decodes to a secret, to something with one inside, or to a piece of one cut short."""
     bare = token.rstrip("=")
     decoded = base64.b64decode(bare[: len(bare) - (len(bare) % 4 == 1)] + "==")
-    if decoded.count(b"\0") == 2 and decoded.startswith(
-        b"\0"
-    ):  # an answer of SASL PLAIN (RFC 4616), whole or not
+    # An answer of SASL PLAIN (RFC 4616), whole or not; its user name is never empty ("AADSTS..." is none).
+    if decoded.count(b"\0") == 2 and decoded.startswith(b"\0") and decoded[1:2] != b"\0":
         return True
     for secret in map(str.encode, secrets):
         if decoded == secret or (len(secret) >= 4 and secret in decoded):

@@ -32,6 +32,7 @@ class Account(Base):
     password_hash: Mapped[str] = mapped_column(sa.String(200))
     enabled: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    signature: Mapped[str | None] = mapped_column(sa.Text)  # below replies; None: the desk's
 
 
 class LoginSession(Base):

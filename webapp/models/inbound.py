@@ -22,6 +22,7 @@ class Disposition(enum.StrEnum):
     TICKET = "ticket"
     UPDATE = "update"
     CLAIM = "claim"
+    HELD = "held"
     IGNORED = "ignored"
     REPORT = "report"
     DUPLICATE = "duplicate"
@@ -88,11 +89,42 @@ class RawMessage(Base):
     inbound: Mapped[Inbound] = relationship(back_populates="raw")
 
 
+class HeldVerdict(enum.StrEnum):
+    """What a person decided about a held message."""
+
+    JOINED = "joined"  # it is in the ticket it names
+    TICKET = "ticket"  # it has a ticket of its own
+    REFUSED = "refused"  # it has none
+    BLOCKED = "blocked"  # it has none, and its sender is on the block list
+
+
+class HeldMessage(Base):
+    """Mail that names a ticket to which its sender may not write, until a person has decided about it."""
+
+    __tablename__ = "held_message"
+    __table_args__ = (
+        sa.Index("ix_held_message_waiting", "inbound_id", sqlite_where=sa.text("verdict IS NULL"),
+                 postgresql_where=sa.text("verdict IS NULL")),
+    )  # fmt: skip
+
+    inbound_id: Mapped[int] = mapped_column(sa.ForeignKey("inbound.id"), primary_key=True)
+    claimed_ticket_id: Mapped[int] = mapped_column(sa.ForeignKey("ticket.id"), index=True)
+    preview: Mapped[str] = mapped_column(sa.Text, default="")  # how its text begins
+    verdict: Mapped[HeldVerdict | None] = mapped_column(text_enum(HeldVerdict))
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    settled_by: Mapped[str] = mapped_column(sa.String(320), default="")
+
+    inbound: Mapped[Inbound] = relationship()
+
+
 class ActionKind(enum.StrEnum):
     """What a person did about a message after the parser had decided."""
 
     PROCESS_AGAIN = "process-again"  # the rules once more, as they and the settings are now
     CREATE_TICKET = "create-ticket"  # a ticket, whatever the rules say
+    JOIN = "join"  # into the ticket it names, whatever the rules say
+    REFUSE = "refuse"  # held back, and no ticket is made of it
+    HOLD = "hold"  # one of these two undone: it waits for a decision again
     REPLAY = "replay"  # what is shown was derived from the raw message again
     DISMISS = "dismiss"  # a person has seen it: it needs no attention any more
 

@@ -39,7 +39,6 @@ class MailboxIdentity(Base):
     last_cure: Mapped[str] = mapped_column(sa.Text, default="")
     first_run_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # when the first run ended well
     alerted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # people were told of this failure
-    alert_claimed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # somebody is telling them now
     missed_looked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)  # for messages somebody opened
 
 

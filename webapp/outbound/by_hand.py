@@ -18,7 +18,7 @@ from webapp.outbound import outbox, trouble
 from webapp.outbound.wake import wake_after_commit
 
 RESENDABLE = (DeliveryState.FAILED, DeliveryState.NOT_SENT, DeliveryState.UNCERTAIN)
-STOPPABLE = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
+STOPPABLE = outbox.WITHDRAWABLE
 
 
 class CannotResend(Exception):

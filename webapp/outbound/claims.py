@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, undefer
 
 from webapp.models import Delivery, DeliveryState, OutgoingKind, OutgoingMessage, Row
 from webapp.outbound.outcome import (
+    ALERT_GIVE_UP_AFTER,
     AUTOMATIC_GIVE_UP_AFTER,
     BACK_OFF,
     GIVE_UP_AFTER,
@@ -43,6 +44,7 @@ STAYS_UNCERTAIN = (
 )
 TOO_OLD = "The mail server could not be reached, or did not take this, for 48 hours."
 TOO_OLD_AUTOMATIC = "Not sent within 24 hours: automatic mail that late confuses more than it tells."
+TOO_OLD_ALERT = "Not sent within 4 hours: what was wrong may be right by now. If not, another is written."
 INTERRUPTED = "The service desk was stopped while sending this; it had not been handed over yet."
 
 
@@ -189,6 +191,8 @@ def drop_too_old(session: Session, row: Row, now: datetime) -> None:
     for delivery, kind in session.execute(waiting).all():
         if delivery.state is DeliveryState.UNCERTAIN:
             _end(delivery, DeliveryState.UNCERTAIN, now, f"{NOBODY_CONFIRMED} {TOO_OLD}", attention=True)
+        elif kind is OutgoingKind.ALERT:
+            _end(delivery, DeliveryState.NOT_SENT, now, TOO_OLD_ALERT)
         elif kind.is_automatic and now - delivery.queued_at < GIVE_UP_AFTER:
             _end(delivery, DeliveryState.NOT_SENT, now, TOO_OLD_AUTOMATIC)
         else:
@@ -214,6 +218,7 @@ def _misdated(row: Row, now: datetime) -> list[sa.ColumnElement[bool]]:
 
 def _too_old(row: Row, now: datetime) -> sa.Select[Any]:
     automatic = [kind for kind in OutgoingKind if kind.is_automatic]
+    waited, kind = Delivery.queued_at, OutgoingMessage.kind
     return (
         sa.select(Delivery.id)
         .join(OutgoingMessage)
@@ -222,10 +227,9 @@ def _too_old(row: Row, now: datetime) -> sa.Select[Any]:
             Delivery.state.in_(DUE),
             Delivery.next_try_at.is_not(None),
             sa.or_(
-                Delivery.queued_at <= now - GIVE_UP_AFTER,
-                sa.and_(
-                    Delivery.queued_at <= now - AUTOMATIC_GIVE_UP_AFTER, OutgoingMessage.kind.in_(automatic)
-                ),
+                waited <= now - GIVE_UP_AFTER,
+                sa.and_(waited <= now - AUTOMATIC_GIVE_UP_AFTER, kind.in_(automatic)),
+                sa.and_(waited <= now - ALERT_GIVE_UP_AFTER, kind == OutgoingKind.ALERT),
             ),
         )
     )

@@ -15,11 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from webapp.failpoints import failpoint
 from webapp.instance import Instance
-from webapp.mailserver.base import ServerSettings, Transport
+from webapp.mailserver.base import SaysSize, ServerSettings, Transport
 from webapp.mailserver.connect import open_transport
 from webapp.mailserver.deadline import Alarm
 from webapp.mailserver.errors import ConnectionFailed, MailServerError, RecipientsRefused, Stage
@@ -167,7 +168,7 @@ class Deliverer:
         with self._instance.database.reading() as session:
             if self._look(session, row, now) is None:
                 return None
-        with self._instance.database.writing() as session:
+        with self._instance.database.writing_beside() as session:
             found = self._look(session, row, now, to_claim=True)
             if found is None or not trouble.may_try(session, row, found[0].version, now):
                 return None
@@ -213,8 +214,8 @@ class Deliverer:
         try:
             settings = self._settings_of(turn.stored)
         except VaultError as error:
-            found = Trouble(str(error), "Enter the password of this row again.", "", locks=False)
-            return _for_all(mine, Outcome(Result.UNTRIED, "", found.sentence)), found
+            lost = Trouble(str(error), "Enter the password of this row again.", "", locks=False)
+            return _for_all(mine, Outcome(Result.UNTRIED, "", lost.sentence)), lost
         try:
             connection = self._connected(turn, settings)
         except MailServerError as error:
@@ -228,7 +229,9 @@ class Deliverer:
             return self._hand_over(connection, mine, accepted), None
         except MailServerError as error:
             connection.failed = True
-            return self._failed(error, mine, settings, accepted)
+            outcomes, found = self._failed(error, mine, settings, accepted - error.delivered)
+            done = {number: SENT for number, to in mine.recipients.items() if to in error.delivered}
+            return outcomes | done, found
 
     def _failed(
         self, error: MailServerError, mine: Claim, settings: ServerSettings, accepted: set[str]
@@ -253,7 +256,7 @@ class Deliverer:
             self._answered.clear()
             if self._stopping.is_set():  # `stop` may not have seen that there is an answer to wait for
                 raise ConnectionFailed("the service desk is stopping", stage=Stage.SEND)
-            with self._instance.database.writing() as session:
+            with self._instance.database.writing_beside() as session:
                 claims.mark_final_dot(session, mine, taken)
             accepted.update(taken)
             failpoint("smtp_at_dot")
@@ -287,7 +290,16 @@ class Deliverer:
         with _TimeLimit(transport, OPEN_SECONDS):
             transport.open()
         self._connection = _Connection(transport, settings, turn.stored.version)
+        self._learn_size(turn, transport)
         return self._connection
+
+    def _learn_size(self, turn: _Turn, transport: Transport) -> None:
+        """What the server says of the size of messages now, for whoever writes one; seldom news."""
+        if not isinstance(transport, SaysSize) or transport.largest_octets == turn.stored.largest_octets:
+            return
+        version, largest = turn.stored.version, transport.largest_octets
+        with suppress(sa.exc.DBAPIError), self._instance.database.writing() as session:
+            remember_size(session, turn.row, version=version, largest_octets=largest)
 
     def _hang_up(self) -> None:
         connection, self._connection, self._transport = self._connection, None, None
@@ -323,6 +335,16 @@ class Deliverer:
             trouble.clear(session, turn.row)
         else:  # the failing server was to be asked, and was not
             trouble.ask_at_once(session, turn.row, now)
+
+
+def remember_size(session: Session, row: Row, *, version: int, largest_octets: int | None) -> None:
+    """How large a message the server of these settings takes (SIZE); a newer version is not touched."""
+    session.execute(
+        sa.update(MailServer)
+        .where(MailServer.row == row.value, MailServer.version == version)
+        .values(largest_octets=largest_octets)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def _for_all(

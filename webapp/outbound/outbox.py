@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
@@ -26,6 +27,7 @@ from webapp.models import (
 from webapp.outbound.wake import wake_after_commit
 
 WAITING = (DeliveryState.QUEUED, DeliveryState.SENDING, DeliveryState.DEFERRED)
+WITHDRAWABLE = (DeliveryState.QUEUED, DeliveryState.DEFERRED)
 MOST_COUNTED = 100
 # Who a message is from that was written before its row had an address: it can be kept, never be sent.
 NOBODY = "not-set-up@service-desk.invalid"  # RFC 2606 section 2
@@ -36,13 +38,20 @@ LABELS = {Row.OUTGOING: "Outgoing", Row.INVOICE: "Invoice"}
 class Outgoing:
     """A composed message: RFC 5322 octets with CRLF and without Bcc, and what the list shows of it.
 
-    `message_id` without its angle brackets; `from_addr` is the addr-spec of From.
+    It is compressed when it is made: of one with files that takes a second or two, in which nobody should
+    hold the write lock. `message_id` without its angle brackets; `from_addr` is the addr-spec of From.
     """
 
-    raw: bytes = field(repr=False)
+    raw: InitVar[bytes]
     message_id: str
     from_addr: str
     subject: str
+    size: int = field(init=False)  # octets of the message
+    compressed: bytes = field(init=False, repr=False)
+
+    def __post_init__(self, raw: bytes) -> None:
+        object.__setattr__(self, "size", len(raw))
+        object.__setattr__(self, "compressed", zlib.compress(raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +100,7 @@ def enqueue(
         inbound_id=inbound_id,
         created_at=now,
         created_by=created_by,
-        compressed=zlib.compress(message.raw),
+        compressed=message.compressed,
     )
     unreachable = _unreachable(session, by_key)
     on = is_on(session, row)
@@ -109,6 +118,16 @@ def enqueue(
     session.flush()
     wake_after_commit(session)
     return written
+
+
+def withdraw(session: Session, messages: sa.Select[Any], *, now: datetime, sentence: str) -> None:
+    """What waits of these messages (a query for their ids) is not sent any more; a person can send it."""
+    session.execute(
+        sa.update(Delivery)
+        .where(Delivery.outgoing_id.in_(messages), Delivery.state.in_(WITHDRAWABLE))
+        .values(state=DeliveryState.NOT_SENT, error=sentence, next_try_at=None, settled_at=now)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def is_on(session: Session, row: Row) -> bool:

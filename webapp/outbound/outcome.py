@@ -26,11 +26,13 @@ BACK_OFF = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 240))
 GIVE_UP_AFTER = timedelta(hours=48)
 # Automatic mail that comes a day late ("your ticket was opened") confuses more than it tells.
 AUTOMATIC_GIVE_UP_AFTER = timedelta(hours=24)
+ALERT_GIVE_UP_AFTER = timedelta(hours=4)  # whether it is still so is looked at then
 REPEAT_AFTER = timedelta(minutes=15)  # a person's message nobody confirmed
 
 # How long all mail of a row waits while its server fails, and while it refuses to sign us in: a sign-in
 # that is repeated and repeated locks the account.
 SERVER_BACK_OFF = tuple(timedelta(minutes=minutes) for minutes in (1, 2, 5, 10, 15))
+LONGEST_WAIT = 3600.0  # seconds; what a server may ask for at most (Retry-After)
 SIGN_IN_BACK_OFF = tuple(timedelta(minutes=minutes) for minutes in (30, 60, 120, 240))
 
 
@@ -53,20 +55,29 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """The server fails for every message alike. `locks`: asking again too soon may lock the account."""
+    """The server fails for every message alike. `locks`: asking again too soon may lock the account.
+
+    `wait`: how long it asked to be left alone.
+    """
 
     sentence: str
     cure: str
     words: str
     locks: bool
+    wait: timedelta = timedelta(0)
 
 
 SENT = Outcome(Result.SENT)
+# "Later" that is about the server and not about this message: SMTP's 421, and HTTP's two.
+SERVERS_OWN = frozenset({421, 429, 503})
 
 
 def of_refused(recipient: str, words: str) -> Outcome:
-    """One recipient, by the first digit of what the server said (RFC 5321 section 4.2.1)."""
-    if words.startswith("5"):
+    """One recipient, by the first digit of what the server said (RFC 5321 section 4.2.1).
+
+    Exchange and Office365 give no digits: a recipient they name as refused is refused.
+    """
+    if words and not words.startswith("4"):
         sentence = f"The mail server refused {recipient}. Check the address, then send this again."
         return Outcome(Result.REFUSED, words, sentence)
     return Outcome(Result.LATER, words, f"The mail server asked to try {recipient} again later.")
@@ -90,11 +101,13 @@ def trouble_of(error: MailServerError, settings: ServerSettings) -> Trouble | No
     """Whether this failure is the server's, or the row's, and not this message's alone."""
     if isinstance(error, RecipientsRefused | MessageRefused) and not error.uncertain:
         return None
-    if isinstance(error, ServerBusy) and error.stage is Stage.SEND and error.reply_code != 421:
+    wait = min(error.retry_after, LONGEST_WAIT) if isinstance(error, ServerBusy) else 0.0
+    own_word = wait or error.reply_code in SERVERS_OWN
+    if isinstance(error, ServerBusy) and error.stage is Stage.SEND and not own_word:
         return None
     remedy = explain(error, settings)
     locks = isinstance(error, AuthenticationFailed | SignInRequired)
-    return Trouble(remedy.sentence, remedy.cure, error.server_said, locks)
+    return Trouble(remedy.sentence, remedy.cure, error.server_said, locks, timedelta(seconds=wait))
 
 
 def back_off(attempts: int) -> timedelta:

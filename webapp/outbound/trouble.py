@@ -67,7 +67,7 @@ def note(session: Session, row: Row, found: Trouble, version: int, now: datetime
     known.failures += 1
     known.version = version
     known.sentence, known.cure, known.server_words = found.sentence, found.cure, found.words
-    known.next_try_at = now + server_back_off(known.failures, locks=found.locks)
+    known.next_try_at = now + max(server_back_off(known.failures, locks=found.locks), found.wait)
     session.flush()
     return known
 

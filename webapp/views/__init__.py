@@ -5,12 +5,14 @@ from __future__ import annotations
 from flask import Flask
 
 from webapp.views import (
+    account,
     answers,
     attached_mail,
     companies,
     email_log,
     email_log_actions,
     health,
+    held_mail,
     ignored_mail,
     incoming_rules,
     invoice_forms,
@@ -23,6 +25,7 @@ from webapp.views import (
     mail_suggest,
     mail_tests,
     notification_settings,
+    office365,
     outbox,
     outbox_actions,
     people,
@@ -33,6 +36,7 @@ from webapp.views import (
     sender_lists,
     setup,
     sign_in,
+    thread_marks,
     threads,
     tickets,
 )
@@ -44,6 +48,7 @@ def register(app: Flask) -> None:
         health,
         setup,
         sign_in,
+        account,
         pictures,
         tickets,
         answers,
@@ -65,11 +70,14 @@ def register(app: Flask) -> None:
         sender_lists,
         incoming_rules,
         reply_settings,
+        thread_marks,
         notification_settings,
         threads,
+        held_mail,
         mail_tests,
         mail_previews,
         mail_activation,
         mail_suggest,
+        office365,
     ):
         app.register_blueprint(module.blueprint)

@@ -15,12 +15,13 @@ from flask import Blueprint, abort, flash, g, make_response, redirect, render_te
 from flask.typing import ResponseReturnValue
 from sqlalchemy.orm import Session
 
-from webapp.desk import answers, reply_recipients, reply_settings, ticket_work
+from webapp.desk import answers, reply_recipients, reply_settings
 from webapp.desk.answers import Answer, AnswerRefused, Clash, News, SentAlready
 from webapp.desk.ticket_work import WorkRefused
 from webapp.mail.conversation import File as Attached
-from webapp.models import Account, Entry, EntryKind, Role, Ticket, TicketStatus
+from webapp.models import Account, Entry, EntryKind, MailServer, Role, Row, Ticket, TicketStatus
 from webapp.outbound import outbox
+from webapp.outbound.by_hand import RESENDABLE
 from webapp.views import current
 from webapp.views.access import accepts_files, requires
 from webapp.views.paging import page_number
@@ -53,7 +54,9 @@ class Form:
     quoted: str = ""  # whose message can be quoted
     reply_to: str = ""
     left_out: tuple[str, ...] = ()
-    files_mb: int = 0
+    files_octets: int = 0  # what all files may have
+    server_octets: int = 0  # of the largest message the server takes, where that is what limits the files
+    signature: str = ""
     seen: int = 0
     key: str = field(default_factory=lambda: secrets.token_hex(16))
     problem: str = ""
@@ -62,6 +65,12 @@ class Form:
     status_choices = STATUS_CHOICES
     lost_files: bool = False  # without a script chosen files are gone after a refusal
     begun: bool = False  # there is something in it
+
+
+@blueprint.app_template_filter("megabytes")
+def megabytes(octets: int) -> str:
+    """20, 7.2."""
+    return answers.megabytes(octets)
 
 
 @blueprint.app_template_global()
@@ -118,17 +127,17 @@ def _send(number: int) -> tuple[int, str]:
     person, instance = current.person(), current.instance()
     assert person is not None
     answer = _answer()
-    with instance.database.writing() as session:
-        ticket = ticket_work.load(session, number) or abort(404, "There is no such ticket.")
-        actor = session.get_one(Account, person.account_id)
-        entry = answers.reply(session, instance.vault, ticket, answer, now=current.now(), actor=actor)
-        failed = [
-            one.recipient for one in outbox.deliveries_of(session, [entry.id]).get(entry.id, []) if one.error
-        ]
-        return (
-            entry.id,
-            "The reply is being sent." if not failed else "Saved, but not sent to everybody. See below.",
-        )
+    with instance.database.reading() as session:
+        if session.get(Ticket, number) is None:
+            abort(404, "There is no such ticket.")
+    entry = answers.reply(
+        instance.database, instance.vault, number, answer, now=current.now(), actor_id=person.account_id
+    )
+    with instance.database.reading() as session:
+        deliveries = outbox.deliveries_of(session, [entry.id]).get(entry.id, [])
+    if any(one.state in RESENDABLE for one in deliveries):
+        return entry.id, "Saved, but not sent to everybody. See below."
+    return entry.id, "The reply is being sent."
 
 
 def _answer() -> Answer:
@@ -205,7 +214,11 @@ def _refused(number: int, refused: WorkRefused) -> ResponseReturnValue:
 
 def _form(session: Session, ticket: Ticket) -> Form:
     person = current.person()
-    name, address = answers.from_mailbox(session, person.name if person else "")
+    account = session.get(Account, person.account_id) if person else None
+    name, address = answers.from_mailbox(session, account.name if account else "")
+    settings, server = reply_settings.load(session), session.get(MailServer, Row.OUTGOING.value)
+    largest = server.largest_octets if server else None
+    most = answers.files_octets(settings, largest)
     last = reply_recipients.last_message(session, ticket.id)
     suggested = reply_recipients.suggested(session, ticket)
     return Form(
@@ -216,7 +229,9 @@ def _form(session: Session, ticket: Ticket) -> Form:
         quoted=(last.from_name or last.from_addr or "the sender") if last else "",
         reply_to=suggested.reply_to,
         left_out=suggested.left_out,
-        files_mb=reply_settings.load(session).files_mb,
+        files_octets=most,
+        server_octets=largest if largest and most < settings.files_octets else 0,
+        signature=settings.signature_for(account.name, account.signature) if account else "",
         seen=answers.newest_entry(session, ticket.id),
     )
 

@@ -48,10 +48,12 @@ class Series:
     outcomes: tuple[Disposition, ...]
 
 
+HELD = "held"  # told only where there is any: many desks hold nothing
 # From the bottom up.
 SERIES = (
     Series("ticket", "New tickets", "new ticket", "new tickets", (Disposition.TICKET, Disposition.CLAIM)),
     Series("update", "Updates", "update", "updates", (Disposition.UPDATE,)),
+    Series(HELD, "Held", "held", "held", (Disposition.HELD,)),
     Series(
         "ignored",
         "Ignored",
@@ -233,4 +235,5 @@ def _sentence(stack: Sequence[int]) -> str:
     return ", ".join(
         f"{number(value)} {series.one if value == 1 else series.many}"
         for series, value in zip(SERIES, stack, strict=True)
+        if value or series.name != HELD
     )

@@ -191,6 +191,8 @@ def _sentence(outcome: Outcome) -> Markup | str:
 
 def _why_nothing(outcome: Outcome) -> str:
     """Of a message that has no ticket after the rules were asked once more."""
+    if outcome.disposition is Disposition.HELD:
+        return "The rules hold it: it waits for a decision in Tickets, Held mail. Nothing else was changed."
     reason = reason_of(outcome.disposition, outcome.rule, outcome.saw)
     if outcome.before is Disposition.QUARANTINED:
         return (

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from webapp.mail import limits
 from webapp.mail.charset import one_line
-from webapp.mail.headers import decode_words, split_headers
+from webapp.mail.encoded_words import decode_words
+from webapp.mail.headers import split_headers
 
 # Characters that turn the direction of writing could show an address as another one.
 _TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")

@@ -7,12 +7,13 @@ drawn (no database, a forged Host header), a bare page says the same.
 from __future__ import annotations
 
 import logging
-import secrets
 
 from flask import Flask, current_app, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, SecurityError
+
+from webapp.views import request_log
 
 TITLES = {
     400: "This request could not be understood",
@@ -78,7 +79,7 @@ def _on_forged_host(error: SecurityError) -> ResponseReturnValue:
 
 
 def _on_exception(error: Exception) -> ResponseReturnValue:
-    reference = secrets.token_hex(4).upper()
+    reference = request_log.reference()
     logger.error("reference %s: %s %s", reference, request.method, request.path, exc_info=error)
     return error_page(500, f"Something went wrong on our side. Nothing was changed. Reference {reference}.")
 

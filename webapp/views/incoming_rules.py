@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 
-from flask import Blueprint, flash, redirect, render_template, url_for
+from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
-from wtforms import BooleanField, StringField
+from wtforms import BooleanField, RadioField, SelectChoice, StringField
 
-from webapp.desk import audit, incoming_rules
+from webapp.desk import incoming_rules
 from webapp.desk.incoming_rules import MAX_REOPEN_DAYS, IncomingRules
 from webapp.models import Role
-from webapp.views import current
 from webapp.views.access import requires
 from webapp.views.forms import DeskForm
+from webapp.views.setting_page import SettingPage
 
 blueprint = Blueprint("incoming_rules", __name__, url_prefix="/settings/service-desk/incoming-rules")
+PAGE = SettingPage(
+    incoming_rules.STORED,
+    endpoint="incoming_rules.form",
+    action="settings.incoming-rules",
+    subject="rules for incoming mail",
+    saved="Saved. Mail is judged by these rules from the next run on.",
+)
+HOLD, TICKET = "hold", "ticket"
+CLAIM_CHOICES = [
+    (TICKET, "Open a ticket of its own that names the other"),
+    (HOLD, "Hold it in a queue until a technician decides"),
+]
 _SERVER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", re.ASCII)
 
 
 class RulesForm(DeskForm):
     same_company = BooleanField("Users of the ticket's company may write to it")
+    cc_colleagues = BooleanField("Colleagues whom a customer's mail is addressed to take part by themselves")
+    claims = RadioField(
+        "Mail that names a ticket its sender may not write to",
+        choices=[SelectChoice(*one) for one in CLAIM_CHOICES],
+        validate_choice=False,
+    )
     reopen_days = StringField("Days in which mail reopens a closed ticket")
     authserv_id = StringField("Mail server whose checks of the sender count")
     do_not_reply = BooleanField("Addresses with do-not-reply or do_not_reply are no-reply addresses, too")
@@ -31,29 +48,16 @@ class RulesForm(DeskForm):
 @blueprint.get("")
 @requires(Role.ADMINISTRATOR)
 def form() -> ResponseReturnValue:
-    with current.instance().database.reading() as session:
-        saved = incoming_rules.load(session)
-    return _page(RulesForm(formdata=None, data=asdict(saved)))
+    saved = PAGE.as_data()
+    return _page(RulesForm(formdata=None, data=saved | {"claims": HOLD if saved["hold_claims"] else TICKET}))
 
 
 @blueprint.post("")
 @requires(Role.ADMINISTRATOR)
 def save() -> ResponseReturnValue:
-    entered, person = RulesForm(), current.person()
-    assert person is not None
+    entered = RulesForm()
     wanted = _read(entered)
-    if wanted is None:
-        return _page(entered), 422
-    with current.instance().database.writing() as session:
-        before = incoming_rules.load(session)
-        if before != wanted:
-            incoming_rules.save(session, wanted)
-            audit.record(
-                session, current.now(), person.email, "settings.incoming-rules", "rules for incoming mail",
-                before=asdict(before), after=asdict(wanted),
-            )  # fmt: skip
-    flash("Saved. Mail is judged by these rules from the next run on.", "good")
-    return redirect(url_for("incoming_rules.form"), 303)
+    return (_page(entered), 422) if wanted is None else PAGE.keep(wanted)
 
 
 def _read(entered: RulesForm) -> IncomingRules | None:
@@ -66,6 +70,9 @@ def _read(entered: RulesForm) -> IncomingRules | None:
             "Enter the name as it stands at the beginning of Authentication-Results, such as mx.example.com.",
             "authserv_id",
         )
+    claims = entered.claims.data or TICKET
+    if claims not in (TICKET, HOLD):
+        entered.refuse("Choose one of these.", "claims")
     if entered.invalid:
         return None
     return IncomingRules(
@@ -74,6 +81,8 @@ def _read(entered: RulesForm) -> IncomingRules | None:
         authserv_id=server,
         do_not_reply=bool(entered.do_not_reply.data),
         other_automated=bool(entered.other_automated.data),
+        hold_claims=claims == HOLD,
+        cc_colleagues=bool(entered.cc_colleagues.data),
     )
 
 

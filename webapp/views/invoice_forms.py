@@ -10,14 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import RequestEntityTooLarge
 from wtforms import FileField, SelectChoice, SelectField, StringField, TextAreaField
 
 from webapp.desk import invoice_form, invoice_settings, invoices
 from webapp.desk.invoice_amounts import CURRENCIES
-from webapp.desk.invoice_form import MAX_PDF, MOST_LINES, Entries, InvoiceRefused
+from webapp.desk.invoice_form import MAX_PDF, Entries, InvoiceRefused
+from webapp.desk.invoice_lines import MOST_LINES, sums
 from webapp.desk.invoices import SentAlready
 from webapp.models import Invoice, InvoiceSource, Role, Row
 from webapp.outbound import outbox
@@ -179,9 +180,9 @@ def _sent(entries: Entries) -> ResponseReturnValue:
             instance.database, instance.vault, entries, now=current.now(), by=actor(), form_key=key
         )
     except SentAlready as already:
+        flash("This invoice was sent already: it was not sent twice.", "warning")
         return redirect(url_for("invoices.show", invoice_id=already.invoice_id), 303)
-    with instance.database.reading() as session:
-        say_sent(invoice, on=outbox.is_on(session, Row.INVOICE))
+    say_sent(invoice)
     return redirect(url_for("invoices.show", invoice_id=invoice.id), 303)
 
 
@@ -291,7 +292,7 @@ def _page(template: str, form: NewForm | UploadForm, refused: InvoiceRefused | N
 
 
 def _shown_lines(form: NewForm, lines: list[dict[str, str]], errors: Mapping[str, str]) -> dict[str, Any]:
-    _, sums = invoice_form.sums(lines, form.currency.data or "")
+    _, added = sums(lines, form.currency.data or "")
     rows = [
         LineRow(
             line,
@@ -305,7 +306,7 @@ def _shown_lines(form: NewForm, lines: list[dict[str, str]], errors: Mapping[str
     ]
     return {
         "lines": rows,
-        "sums": sums,
+        "sums": added,
         "currency": form.currency.data or "",
         "lines_error": errors.get("lines", ""),
         "full": len(lines) >= MOST_LINES,

@@ -10,7 +10,7 @@ from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from wtforms import SelectField, StringField, TextAreaField
 
-from webapp.desk import audit, invoice_form, invoice_settings, invoices
+from webapp.desk import audit, invoice_fields, invoice_mail, invoice_settings, invoices
 from webapp.desk.invoice_amounts import Line, money, totals
 from webapp.desk.invoice_settings import InvoiceSettings, SettingsRefused, fill
 from webapp.models import Role
@@ -78,7 +78,7 @@ def save() -> ResponseReturnValue:
 def _refuse_unprintable(settings: InvoiceSettings) -> None:
     texts = {name: getattr(settings, name) for name in ("name", "address", "tax_number", "payment")}
     errors: dict[str, str] = {}
-    invoice_form.refuse_unprintable(texts, errors, cure="Write it another way.")
+    invoice_fields.refuse_unprintable(texts, errors, cure="Write it another way.")
     if errors:
         raise SettingsRefused(errors)
 
@@ -87,7 +87,7 @@ def _page(shown: SettingsForm, settings: InvoiceSettings | None) -> str:
     """With the mail of a sample invoice."""
     subject = text = ""
     if settings is not None:
-        values = invoices.variables(
+        values = invoice_mail.variables(
             settings,
             number="2026-0042",
             company="Acme Ltd",

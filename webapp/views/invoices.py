@@ -125,17 +125,15 @@ def send_again(invoice_id: int) -> ResponseReturnValue:
     if not (seen.isascii() and seen.isdigit() and len(seen) < 11):
         abort(400, "The form is incomplete. Open the invoice again.")
     try:
-        with instance.database.writing() as session:
-            invoices.send_again(
-                session,
-                instance.vault,
-                row.invoice,
-                form.to.data or "",
-                seen=int(seen),
-                now=current.now(),
-                by=actor(),
-            )
-            on = outbox.is_on(session, Row.INVOICE)
+        invoices.send_again(
+            instance.database,
+            instance.vault,
+            invoice_id,
+            form.to.data or "",
+            seen=int(seen),
+            now=current.now(),
+            by=actor(),
+        )
     except InvoiceRefused as refused:
         for field, sentence in refused.errors.items():
             form.refuse(sentence, field)
@@ -143,11 +141,13 @@ def send_again(invoice_id: int) -> ResponseReturnValue:
     except SentAlready:
         flash("This invoice was just sent again: it was not sent twice. See below.", "warning")
         return redirect(url_for("invoices.show", invoice_id=invoice_id), 303)
-    say_sent(row.invoice, on=on)
+    say_sent(row.invoice)
     return redirect(url_for("invoices.show", invoice_id=invoice_id), 303)
 
 
-def say_sent(invoice: Invoice, *, on: bool) -> None:
+def say_sent(invoice: Invoice) -> None:
+    with current.instance().database.reading() as session:
+        on = outbox.is_on(session, Row.INVOICE)
     if on:
         flash(f"Invoice {invoice.number} is being sent.", "good")
     else:

@@ -53,7 +53,7 @@ def show() -> ResponseReturnValue:
     if request.headers.get("Sec-Fetch-Site", "none") in ("same-origin", "none"):
         return begin()
     stored = mail_page.load(Row.INCOMING)
-    if stored is None or not stored.host or stored.active:
+    if stored is None or not stored.is_set_up or stored.active:
         return begin()
     return _step(stored, None)
 
@@ -121,7 +121,7 @@ def turn_on(preview_id: str) -> ResponseReturnValue:
                 now=current.now(),
             )
             changes = activation.changes_of(cutoff)
-            wanted = mail_servers.draft(session, instance.vault, Row.INCOMING, changes, None)
+            wanted = mail_servers.draft(session, instance, Row.INCOMING, changes, None)
             mail_servers.save(
                 session,
                 instance.vault,
@@ -153,7 +153,7 @@ def begin(saved: str = "", *, level: str = "good", anew: bool = False) -> Respon
     begins another one.
     """
     stored = mail_page.load(Row.INCOMING)
-    if stored is None or not stored.host:
+    if stored is None or not stored.is_set_up:
         return redirect(url_for("mail_settings.edit", row=Row.INCOMING), 303)
     if stored.active:
         return show_row(Row.INCOMING, ON_ALREADY)

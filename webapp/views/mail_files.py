@@ -10,7 +10,7 @@ from flask import url_for
 from flask.sansio.app import App
 from werkzeug.routing import BaseConverter
 
-from webapp.inbound.apply import RAW_MESSAGE
+from webapp.inbound.received import RAW_MESSAGE
 from webapp.mail.nested import MAX_NESTING, is_mail
 from webapp.mail.pictures import may_be_picture
 

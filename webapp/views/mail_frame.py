@@ -31,14 +31,22 @@ _DOCUMENT = Markup("""\
 <base target="_blank">
 <title>Message from {sender}</title>
 <style>
-html {{ background: #fff; color: #1a1d21; font: 15px/1.45 system-ui, sans-serif; overflow-wrap: break-word; }}
+html {{ background: #fff; color: #1a1d21; font: 15px/1.4 system-ui, sans-serif; overflow-wrap: break-word; }}
 body {{ margin: 12px 14px; }}
-img {{ max-width: 100%; height: auto; }}
-pre {{ white-space: pre-wrap; font: inherit; }}
+img {{ max-width: 100% !important; height: auto; }}
+pre {{ white-space: pre-wrap !important; overflow-wrap: anywhere; font: inherit; }}
 blockquote {{ margin: 0 0 0 4px; padding-left: 10px; border-left: 3px solid #d5dae1; }}
 table {{ max-width: 100%; }}
 a {{ color: #0a5aa6; }}
+h1 {{ font-size: min(1.8em, 40px); }}
+big {{ font-size: min(1.2em, 40px); }}
 summary {{ cursor: pointer; margin: 8px 0; color: #0a5aa6; }}
+@media (max-width: 640px) {{
+table:not([width="100%"]), td, th, div, p, hr {{ width: auto !important; }}
+table, td, th, div, p, hr {{ max-width: 100% !important; white-space: normal !important; }}
+body, td, th {{ overflow-wrap: anywhere; }}
+img:not([src]) {{ width: auto !important; height: auto !important; }}
+}}
 :focus-visible {{ outline: 3px solid #0a5aa6; outline-offset: 2px; }}
 </style>
 </head>

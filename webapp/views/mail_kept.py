@@ -11,9 +11,11 @@ from collections import OrderedDict
 
 from werkzeug.datastructures import MultiDict
 
+from webapp.desk.mail_protocols import SECRETS
+
 KEPT_FORMS = 50
-NEVER_KEPT = ("password", "csrf_token")
-PASSWORD_TYPED = "password_typed"  # noqa: S105 - a name
+NEVER_KEPT = (*SECRETS, "csrf_token")
+TYPED = "_typed"  # password_typed: a secret was typed, and is to be typed again
 
 
 class KeptEntries:
@@ -25,8 +27,9 @@ class KeptEntries:
 
     def keep(self, key: str, entries: MultiDict[str, str]) -> None:
         kept = MultiDict((name, text) for name, text in entries.items() if name not in NEVER_KEPT)
-        if entries.get("password"):
-            kept[PASSWORD_TYPED] = "true"
+        for secret in SECRETS:
+            if entries.get(secret):
+                kept[f"{secret}{TYPED}"] = "true"
         with self._lock:
             self._kept[key] = kept
             while len(self._kept) > KEPT_FORMS:

@@ -13,15 +13,17 @@ from werkzeug.routing import BaseConverter
 
 from webapp.desk import mail_hints, mail_servers, options
 from webapp.desk.connection_tests import ConnectionTest, ConnectionTests
-from webapp.desk.mail_form import PROTOCOLS, FormErrors
+from webapp.desk.mail_form import FormErrors
+from webapp.desk.mail_protocols import PROTOCOLS
 from webapp.desk.mail_servers import Draft
 from webapp.desk.suggestions import SettingsSearches
 from webapp.inbound.previews import Previews
-from webapp.mailserver.providers import PROVIDERS, Server
+from webapp.mailserver.base import MailProtocol
+from webapp.mailserver.providers import PROVIDERS
 from webapp.models import MailServer, Row
 from webapp.views import charts, current, mail_verdicts
-from webapp.views.mail_forms import MailServerForm
-from webapp.views.mail_kept import KeptEntries
+from webapp.views.mail_forms import SECRET_WORDS, MailServerForm
+from webapp.views.mail_kept import TYPED, KeptEntries
 from webapp.views.partials import is_partial, toast
 from webapp.views.queries import mail_rows
 from webapp.views.queries.mail_rows import LABELS, RowView
@@ -30,8 +32,12 @@ PREFIX = "/settings/service-desk/mail"
 FIELD_LABELS = {"username": "User name", "password": "Password", "host": "Host name", "port": "Port",
                 "from_address": "From", "archive_folder": "Archive folder", "timeout_ms": "Timeout",
                 "tls_mode": "Encryption", "use_ssl": "Enable SSL", "requires_auth": "Requires Authentication",
-                "send_to": "Send a test message to"}  # fmt: skip
-HINTED = ("use_ssl", "tls_mode", "host", "port", "username", "from_address")
+                "send_to": "Send a test message to", "protocol": "Protocol", "ews_url": "EWS address",
+                "mailbox": "Mailbox", "tenant_id": "Tenant ID", "client_id": "Application ID",
+                "client_secret": "Client secret", "client_secret_expires_on": "Secret expires on",
+                "connection": "the Microsoft account"}  # fmt: skip
+HINTED = ("use_ssl", "tls_mode", "host", "port", "username", "mailbox", "from_address", "ews_url",
+          "client_secret_expires_on")  # fmt: skip
 ROW_CHANGED = "mail-row-changed"  # the event after which the rows look at themselves again
 
 
@@ -61,7 +67,16 @@ def prepare(app: Flask) -> None:
         "hinted_fields": HINTED,
         "field_labels": FIELD_LABELS,
         "foreseen_sentence": mail_verdicts.foreseen_sentence,
+        "control_of": _control_of,
     }
+
+
+def _control_of(test: ConnectionTest, field: str) -> str:
+    """The id of what to look at for this field."""
+    if field == "connection":
+        return f"connection-{test.row.value}"
+    is_chosen = field == "from_address" and test.settings.protocol is MailProtocol.OFFICE365
+    return f"{test.row.value}-{'from_own' if is_chosen else field}"
 
 
 def _ca_file(app: Flask) -> str | None:
@@ -110,6 +125,10 @@ def show_form(
         zone = options.time_zone(session)
         form.show_hints(mail_hints.glimpse_hints(session, form.row, form.texts(stored, zone), zone=zone))
         outgoing = mail_servers.load(session, Row.OUTGOING) if form.row is Row.INVOICE else None
+        if form.row is not Row.INCOMING and stored is not None and stored.protocol == MailProtocol.OFFICE365:
+            form.offer_from(
+                mail_servers.sendable_addresses(session, form.row, (form.mailbox.data or "").strip())
+            )
     form.send_to.data = form.send_to.data or actor()
     shown: dict[str, Any] = {
         "form": form,
@@ -117,7 +136,9 @@ def show_form(
         "label": LABELS[form.row],
         "stored": stored,
         "providers": providers_of(form.row),
-        "can_copy": outgoing is not None and bool(outgoing.host),
+        "can_copy": outgoing is not None and outgoing.is_set_up,
+        "copies_account": outgoing is not None and outgoing.protocol == MailProtocol.OFFICE365,
+        "app_default": _app_default(),
         "test": None,
         "search": None,
         "conflict": None,
@@ -131,6 +152,15 @@ def show_form(
         response.headers["HX-Retarget"] = f"#row-{form.row.value}"
         response.headers["HX-Reswap"] = "outerHTML"
     return response
+
+
+def _app_default() -> dict[str, bool]:
+    """What of an app registration the settings of this installation name already."""
+    settings = current.instance().settings
+    return {
+        "tenant": not settings.ms_authority.endswith("/organizations"),
+        "client": bool(settings.ms_client_id),
+    }
 
 
 def show_row(row: Row, sentence: str, level: str = "good") -> ResponseReturnValue:
@@ -188,12 +218,19 @@ def clock(session: Session) -> dict[str, Any]:
 
 def draft_of(session: Session, form: MailServerForm, stored: MailServer | None, *, active: bool) -> Draft:
     """What the form means. Raises FormErrors."""
-    if form.password_typed.data and not form.password.data:
-        raise FormErrors({"password": "Enter the password again."})
+    secret = form.secret
+    if form[f"{secret}{TYPED}"].data and not form[secret].data:
+        raise FormErrors({secret: f"Enter the {SECRET_WORDS[secret]} again."})
     texts = form.texts(stored, options.time_zone(session))
     texts["active"] = "true" if active else "false"
-    vault = current.instance().vault
-    return mail_servers.draft(session, vault, form.row, texts, form.password.data or None)
+    return mail_servers.draft(
+        session,
+        current.instance(),
+        form.row,
+        texts,
+        form.password.data or None,
+        client_secret=form.client_secret.data or None,
+    )
 
 
 def tested_by(form: MailServerForm, wanted: Draft) -> ConnectionTest | None:
@@ -201,14 +238,23 @@ def tested_by(form: MailServerForm, wanted: Draft) -> ConnectionTest | None:
     test = tests().find(form.tested.data or "")
     if test is None or test.row is not form.row or test.running or test.stopped or test.crashed:
         return None
-    settings = mail_servers.server_settings(wanted, current.instance().settings)
+    settings = mail_servers.server_settings(wanted, current.instance())
     return test if test.is_of(settings) else None
 
 
-def providers_of(row: Row) -> list[tuple[str, Server]]:
-    """Name and server of those that have one for this row."""
-    found = [(provider.name, provider.server(PROTOCOLS[row][0])) for provider in PROVIDERS]
-    return [(name, server) for name, server in found if server is not None]
+def providers_of(row: Row) -> list[tuple[str, dict[str, str]]]:
+    """Name of each provider that is of use to this row, and what to enter for it."""
+    found = []
+    for provider in PROVIDERS:
+        server = provider.server(PROTOCOLS[row][0])
+        if provider.office365:
+            found.append((f"{provider.name} (Office365)", {"protocol": MailProtocol.OFFICE365.value}))
+        elif server is not None:
+            mode, port = server.tls_mode.value, str(server.port)
+            found.append(
+                (provider.name, {"host": server.host, "port": port, "use_ssl": "true", "tls_mode": mode})
+            )
+    return found
 
 
 def actor() -> str:

@@ -43,7 +43,7 @@ def start() -> ResponseReturnValue:
 @requires(Role.ADMINISTRATOR)
 def start_saved() -> ResponseReturnValue:
     stored = mail_page.load(Row.INCOMING)
-    if stored is None or not stored.host:
+    if stored is None or not stored.is_set_up:
         abort(404, "Incoming email is not set up yet.")
     try:
         return _begin(mail_servers.stored_draft(current.instance().vault, stored), None)

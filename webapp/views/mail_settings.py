@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from webapp.desk import activation, mail_hints, mail_servers, options
 from webapp.desk.connection_tests import ConnectionTest
-from webapp.desk.mail_form import FormErrors, fields_of, values_of
+from webapp.desk.mail_form import FormErrors, values_of
+from webapp.desk.mail_protocols import fields_of
 from webapp.desk.mail_servers import ChangedMeanwhile, Draft, NothingToCopy
 from webapp.models import MailServer, Role, Row
 from webapp.views import current, mail_activation, mail_page, mail_tests
@@ -121,7 +122,7 @@ def fill(row: Row) -> ResponseReturnValue:
 def copy_outgoing() -> ResponseReturnValue:
     """Give Invoice what Outgoing has. The password goes from row to row, never through the browser."""
     form, before = MailServerForm(Row.INVOICE), mail_page.load(Row.INVOICE)
-    is_filled = bool((before and before.host) or (form.host.data or "").strip())
+    is_filled = bool((before and before.is_set_up) or (form.host.data or "").strip())
     if is_filled and "anyway" not in request.form:
         address = url_for("mail_settings.copy_outgoing")
         return mail_page.ask(form, before, REPLACE_INVOICE, "Replace them", address)
@@ -154,8 +155,9 @@ def _store(session: Session, form: MailServerForm, wanted: Draft, test: Connecti
     if test is not None:
         session.flush()
         mail_servers.record_test(
-            session, form.row, version=stored.version, passed=test.passed, sentence=test.sentence, now=now
-        )
+            session, form.row, version=stored.version, passed=test.passed, sentence=test.sentence, now=now,
+            takes=test.takes,
+        )  # fmt: skip
         session.refresh(stored)
     return stored
 

@@ -63,7 +63,7 @@ def start(row: Row) -> ResponseReturnValue:
 def start_saved(row: Row) -> ResponseReturnValue:
     """Test the row as it is saved, without opening it."""
     stored = mail_page.load(row)
-    if stored is None or not stored.host:
+    if stored is None or not stored.is_set_up:
         abort(404, "This row is not set up yet.")
     try:
         wanted = mail_servers.stored_draft(current.instance().vault, stored)
@@ -124,10 +124,11 @@ def _start(row: Row, wanted: Draft, stored: MailServer | None, send_to: str | No
             return
         with instance.database.writing() as session:
             mail_servers.record_test(
-                session, row, version=version, passed=test.passed, sentence=test.sentence, now=current.now()
-            )
+                session, row, version=version, passed=test.passed, sentence=test.sentence, now=current.now(),
+                takes=test.takes,
+            )  # fmt: skip
 
-    settings = mail_servers.server_settings(wanted, instance.settings)
+    settings = mail_servers.server_settings(wanted, instance)
     looks = foresee(instance, wanted) if row is Row.INCOMING else None
     sends = None
     if send_to:

@@ -17,6 +17,7 @@ COUNTED = (
     ("ticket", "new ticket", "new tickets"),
     ("update", "update", "updates"),
     ("claim", "new ticket that names another", "new tickets that name another"),
+    ("held", "held for a decision", "held for a decision"),
     ("ignored", "ignored", "ignored"),
     ("report", "delivery report", "delivery reports"),
     ("duplicate", "skipped, already processed", "skipped, already processed"),
@@ -72,7 +73,7 @@ def _reason(row: PreviewRow) -> str:
             words = f"{words}: {field}"
         saw = "" if row.rule == "unknown-sender" else row.saw  # who that is stands beside it
         return f"{words[:1].lower()}{words[1:]}" + (f" ({saw})" if saw else "")
-    if row.disposition is Disposition.CLAIM:
+    if row.disposition in (Disposition.CLAIM, Disposition.HELD):
         return "names another ticket, where the sender may not write"
     if row.disposition is Disposition.TICKET and row.rule == "thread":
         return "follow-up of a closed ticket"

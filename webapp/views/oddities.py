@@ -28,6 +28,8 @@ _MEANINGS = {
     r"text cut after (.+) characters": "The text is too long; {0} characters are shown.",
     r"HTML larger than (.+) characters": "The formatted version is too large to show; the text is shown, "
     "the rest is attached.",
+    r"HTML of more than (.+) tags": "The formatted version is too large to show; its beginning is shown as "
+    "text, all of it is attached.",
     r"HTML nested deeper than (.+)": "The formatted version is nested too deeply to show; the text is shown "
     "instead.",
     r"HTML that grows without bound": "The formatted version cannot be shown safely; the text is shown "

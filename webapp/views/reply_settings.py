@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
-from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from wtforms import RadioField, SelectChoice, StringField, TextAreaField
 
-from webapp.desk import answers, audit, reply_recipients, reply_settings
+from webapp.desk import answers, reply_recipients, reply_settings
 from webapp.desk.reply_settings import ReplySettings, SenderName, SettingRefused
 from webapp.models import Role
 from webapp.views import current
 from webapp.views.access import requires
 from webapp.views.forms import DeskForm
+from webapp.views.setting_page import SettingPage
 
 blueprint = Blueprint("reply_settings", __name__, url_prefix="/settings/service-desk/replies")
+PAGE = SettingPage(
+    reply_settings.STORED,
+    endpoint="reply_settings.form",
+    action="settings.replies",
+    subject="replies",
+    saved="Saved. Replies look like this from now on.",
+)
 SENDER_CHOICES = [
     (SenderName.PERSON.value, "The technician's name, with the service desk's name behind it"),
     (SenderName.DESK.value, "The service desk's name alone"),
@@ -35,17 +41,14 @@ class RepliesForm(DeskForm):
 @blueprint.get("")
 @requires(Role.ADMINISTRATOR)
 def form() -> ResponseReturnValue:
-    with current.instance().database.reading() as session:
-        saved = reply_settings.load(session)
-    return _page(RepliesForm(formdata=None, data=asdict(saved)), saved)
+    return _page(RepliesForm(formdata=None, data=PAGE.as_data()), PAGE.load())
 
 
 @blueprint.post("")
 @requires(Role.ADMINISTRATOR)
 def save() -> ResponseReturnValue:
     """Save, or only show what it would look like."""
-    entered, person = RepliesForm(), current.person()
-    assert person is not None
+    entered = RepliesForm()
     try:
         wanted = reply_settings.read(
             desk_name=entered.desk_name.data or "",
@@ -58,16 +61,7 @@ def save() -> ResponseReturnValue:
         return _page(entered, None), 422
     if "preview" in request.form:
         return _page(entered, wanted)
-    with current.instance().database.writing() as session:
-        before = reply_settings.load(session)
-        if before != wanted:
-            reply_settings.save(session, wanted)
-            audit.record(
-                session, current.now(), person.email, "settings.replies", "replies",
-                before=asdict(before), after=asdict(wanted),
-            )  # fmt: skip
-    flash("Saved. Replies look like this from now on.", "good")
-    return redirect(url_for("reply_settings.form"), 303)
+    return PAGE.keep(wanted)
 
 
 def _page(shown: RepliesForm, settings: ReplySettings | None) -> str:

@@ -12,8 +12,10 @@ from typing import cast
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g, request, url_for
+from sqlalchemy.orm import Session
 
-from webapp.desk import options
+from webapp.desk import held_mail, microsoft_state, options
+from webapp.desk.microsoft_state import AccountTrouble
 from webapp.inbound.liveness import patience
 from webapp.models import SendingTrouble
 from webapp.outbound.outbox import count_attention
@@ -34,7 +36,14 @@ class Shell:
     version: str
     sending: tuple[SendingTrouble, ...]  # rows whose mail server fails
     outbox_attention: int  # deliveries a person should look at, up to outbox.MOST_COUNTED
+    held_mail: int  # messages that wait for a technician, up to held_mail.MOST_COUNTED; 0 for a viewer
+    accounts: tuple[AccountTrouble, ...]  # of Microsoft accounts, for administrators
     insecure: bool  # signed in over plain http that leaves this machine
+
+    @property
+    def explained(self) -> frozenset[str]:
+        """Rows whose failure has a banner of its own that says what to do."""
+        return frozenset(trouble.row.value for trouble in self.accounts if trouble.cuts_off)
 
     @property
     def zone_text(self) -> str:
@@ -82,6 +91,8 @@ def nav() -> list[NavItem]:
 
 
 def _attention(endpoint: str) -> int:
+    if endpoint == "tickets.index":
+        return shell().held_mail
     return shell().outbox_attention if endpoint == "outbox.index" else 0
 
 
@@ -99,11 +110,14 @@ def _area() -> str | None:
         "attached_mail": "tickets",
         "mail_body": "tickets",
         "ignored_mail": "mail_settings",
+        "office365": "mail_settings",
         "sender_lists": "mail_settings",
         "incoming_rules": "mail_settings",
         "reply_settings": "mail_settings",
+        "thread_marks": "mail_settings",
         "notification_settings": "mail_settings",
         "threads": "tickets",
+        "held_mail": "tickets",
     }
     if blueprint not in others and blueprint.startswith("mail_"):
         return "mail_settings"
@@ -119,8 +133,9 @@ def _administrators_areas() -> tuple[tuple[str, str, str], ...]:
 def _load() -> Shell:
     instance = current.instance()
     with instance.database.reading() as session:
+        zone = options.time_zone(session)
         return Shell(
-            zone=options.time_zone(session),
+            zone=zone,
             mail=mail_state.load_judged(
                 session,
                 now=current.now(),
@@ -130,8 +145,22 @@ def _load() -> Shell:
             version=VERSION,
             sending=outbox.failing(session),
             outbox_attention=count_attention(session),
+            held_mail=held_mail.count_waiting(session) if _works_on_tickets() else 0,
+            accounts=_account_troubles(session, zone),
             insecure=_is_insecure(),
         )
+
+
+def _works_on_tickets() -> bool:
+    person = current.person()
+    return person is not None and person.works_on_tickets
+
+
+def _account_troubles(session: Session, zone: ZoneInfo) -> tuple[AccountTrouble, ...]:
+    person, now = current.person(), current.now()
+    if person is None or not person.is_administrator:
+        return ()
+    return microsoft_state.troubles(session, now=now, today=now.astimezone(zone).date())
 
 
 def _is_insecure() -> bool:

@@ -17,6 +17,7 @@ OUTCOME_WORDS = {
     Disposition.TICKET: ("New ticket", "circle-plus", "good"),
     Disposition.UPDATE: ("Added to", "reply", "good"),
     Disposition.CLAIM: ("New ticket", "mail-question", "doubt"),
+    Disposition.HELD: ("Held", "mail-question", "doubt"),
     Disposition.IGNORED: ("Ignored", "circle-slash", "quiet"),
     Disposition.REPORT: ("Delivery report", "mail", "quiet"),
     Disposition.DUPLICATE: ("Skipped", "copy-check", "quiet"),
@@ -37,6 +38,7 @@ OUTCOME_CHOICES = {
     Disposition.TICKET: "New ticket",
     Disposition.UPDATE: "Added to a ticket",
     Disposition.CLAIM: "New ticket that names another",
+    Disposition.HELD: "Held for a decision",
     Disposition.IGNORED: "Ignored",
     Disposition.REPORT: "Delivery report",
     Disposition.DUPLICATE: "Skipped, already processed",
@@ -65,11 +67,15 @@ ACTION_WORDS = {
     ActionKind.CREATE_TICKET: "Ticket made by hand",
     ActionKind.REPLAY: "Understood again",
     ActionKind.DISMISS: "Needs no attention any more",
+    ActionKind.JOIN: "Joined to the ticket it names",
+    ActionKind.REFUSE: "Refused",
+    ActionKind.HOLD: "Undone: held again",
 }
 RUN_COUNTS = (
     ("ticket", "new"),
     ("update", "added"),
     ("claim", "naming another ticket"),
+    ("held", "held"),
     ("ignored", "ignored"),
     ("report", "delivery reports"),
     ("duplicate", "skipped"),
@@ -144,7 +150,7 @@ def _reason(inbound: Inbound) -> str:
             return reason_of(inbound.disposition, inbound.rule, inbound.saw)
         case Disposition.QUARANTINED:
             return "message could not be read; saved for inspection"
-        case Disposition.CLAIM:
+        case Disposition.CLAIM | Disposition.HELD:
             return "names another ticket, where the sender may not write"
         case Disposition.TICKET if inbound.rule == "spoofed-sender":
             return "sender is not verified"

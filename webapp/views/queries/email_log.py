@@ -13,6 +13,7 @@ from webapp.mail.address import fold_addr_spec
 from webapp.models import (
     ActionKind,
     Disposition,
+    HeldMessage,
     Inbound,
     InboundAction,
     PollRun,
@@ -28,7 +29,7 @@ from webapp.views.queries import mail_state
 
 MOST_COUNTED = 100  # what needs attention is counted up to here
 EXPORTED_AT_ONCE = 1_000
-NEEDS_A_LOOK = (Disposition.QUARANTINED, Disposition.CLAIM)
+NEEDS_A_LOOK = (Disposition.QUARANTINED, Disposition.CLAIM, Disposition.HELD)
 NEWEST_FIRST = (Inbound.recorded_at.desc(), Inbound.id.desc())
 
 
@@ -235,7 +236,7 @@ def _conditions(wanted: LogFilter, *kinds: Disposition) -> list[sa.ColumnElement
 
 
 def _wanting_attention(*kinds: Disposition) -> list[sa.ColumnElement[bool]]:
-    """What could not be read, and claims in a ticket that is still open; until somebody has settled it.
+    """What could not be read, claims in an open ticket, held mail; until somebody has settled it.
 
     What could not be read is settled by whatever shows that it can be now: the rules were asked, or its text
     was written anew; neither is done of a message that still cannot be read.
@@ -256,8 +257,12 @@ def _wanting_attention(*kinds: Disposition) -> list[sa.ColumnElement[bool]]:
             Ticket.status.in_([status for status in TicketStatus if status is not TicketStatus.CLOSED]),
         )
     )
+    waiting = Inbound.id.in_(sa.select(HeldMessage.inbound_id).where(HeldMessage.verdict.is_(None)))
     of_kind = {
-        Disposition.QUARANTINED: Inbound.disposition == Disposition.QUARANTINED,
-        Disposition.CLAIM: sa.and_(sa.func.lower(Inbound.disposition) == Disposition.CLAIM.value, claimed),
+        Disposition.QUARANTINED: sa.and_(Inbound.disposition == Disposition.QUARANTINED, ~settled),
+        Disposition.CLAIM: sa.and_(
+            sa.func.lower(Inbound.disposition) == Disposition.CLAIM.value, claimed, ~settled
+        ),
+        Disposition.HELD: sa.and_(sa.func.lower(Inbound.disposition) == Disposition.HELD.value, waiting),
     }
-    return [sa.or_(*(of_kind[kind] for kind in kinds or NEEDS_A_LOOK)), ~settled]
+    return [sa.or_(*(of_kind[kind] for kind in kinds or NEEDS_A_LOOK))]

@@ -9,9 +9,11 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from webapp.desk import mail_hints, mail_servers
+from webapp.desk import mail_hints, mail_servers, microsoft_state
 from webapp.desk.mail_form import values_of
+from webapp.desk.mail_protocols import PROTOCOL_LABELS
 from webapp.inbound.liveness import is_lasting
+from webapp.mailserver.base import MailProtocol
 from webapp.models import Disposition, Inbound, MailboxIdentity, MailServer, PollRun, Row
 from webapp.views.queries import mail_activity, mail_state
 from webapp.views.queries.mail_activity import HourCounts
@@ -31,6 +33,7 @@ TODAY_WORDS = {
     Disposition.TICKET: ("new ticket", "new tickets"),
     Disposition.UPDATE: ("update", "updates"),
     Disposition.CLAIM: ("naming another ticket", "naming another ticket"),
+    Disposition.HELD: ("held for a decision", "held for a decision"),
     Disposition.IGNORED: ("ignored", "ignored"),
     Disposition.REPORT: ("delivery report", "delivery reports"),
     Disposition.DUPLICATE: ("skipped", "skipped"),
@@ -52,6 +55,7 @@ NOT_ACTIVE = RowState("Not active", "circle-slash", "quiet")
 TESTING = RowState("Testing", "loader-circle", "quiet")
 FAILING = RowState("Failing", "triangle-alert", "bad")
 LAST_RUN_FAILED = RowState("Active, last run failed", "triangle-alert", "doubt")  # a hiccup, or its beginning
+CUT_OFF = RowState("Active, cut off from Microsoft", "triangle-alert", "bad")
 TEST_FAILED = RowState("Active, last test failed", "triangle-alert", "doubt")
 NOT_TESTED = RowState("Active, not tested", "info", "doubt")
 ACTIVE = RowState("Active", "circle-check", "good")
@@ -90,17 +94,19 @@ def load_row(
 ) -> RowView:
     """`midnight` is when today began, in the desk's zone."""
     stored = mail_servers.load(session, row)
-    if stored is None or not stored.host:
+    if stored is None or not stored.is_set_up:
         return RowView(row, LABELS[row], NOT_SET_UP, stored, "")
     found = tuple(mail_hints.hints_of(session, values_of(stored)).values())
+    cut_off = stored.active and microsoft_state.is_cut_off(session, stored)
     if row is not Row.INCOMING:
-        return RowView(row, LABELS[row], _state(stored, None, now), stored, _summary(stored), found)
+        state = CUT_OFF if cut_off else _state(stored, None, now)
+        return RowView(row, LABELS[row], state, stored, _summary(stored), found)
     mailbox = mail_servers.mailbox_of(session, stored)
     run = mail_state.last_run(session, mailbox) if mailbox else None
     return RowView(
         row=row,
         label=LABELS[row],
-        state=_state(stored, mailbox, now),
+        state=CUT_OFF if cut_off else _state(stored, mailbox, now),
         stored=stored,
         summary=_summary(stored),
         hints=found,
@@ -124,10 +130,13 @@ def _state(stored: MailServer, mailbox: MailboxIdentity | None, now: datetime) -
 
 
 def _summary(stored: MailServer) -> str:
-    security = SECURITY[stored.tls_mode] if stored.use_ssl else "no SSL"
-    parts = [stored.protocol.upper(), f"{stored.host}:{stored.port}", security]
+    protocol = MailProtocol(stored.protocol)
+    parts = [PROTOCOL_LABELS[protocol]]
+    if protocol is not MailProtocol.OFFICE365:
+        security = SECURITY[stored.tls_mode] if stored.use_ssl else "no SSL"
+        parts += [f"{stored.host}:{stored.port}", security]
     if stored.row == Row.INCOMING.value:
-        return " · ".join([*parts, stored.username])
+        return " · ".join(filter(None, [*parts, stored.address or "no mailbox yet"]))
     return " · ".join([*parts, f"From {stored.from_address}" if stored.from_address else "no From yet"])
 
 

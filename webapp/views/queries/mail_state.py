@@ -27,7 +27,7 @@ class MailState:
 
     @property
     def is_set_up(self) -> bool:
-        return self.row is not None and bool(self.row.host)
+        return self.row is not None and self.row.is_set_up
 
     @property
     def is_active(self) -> bool:
@@ -48,7 +48,7 @@ class MailState:
     @property
     def address(self) -> str:
         """Where customers write to."""
-        return (self.row.from_address or self.row.username) if self.row else ""
+        return self.row.address if self.row else ""
 
 
 def load(session: Session) -> MailState:
