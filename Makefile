@@ -7,7 +7,7 @@ WORKERS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
 STAMP := $(VENV)/.installed-$(shell cat pyproject.toml constraints.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test torture screenshots check format lint types imports setup
+.PHONY: help run demo test test-postgres torture screenshots check format lint types imports setup
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,10 @@ demo: setup ## try everything with sample mail, in instance/demo; no account, no
 
 test: setup ## run every test this machine can run (WORKERS processes; PYTEST_ARGS: in one process, with these)
 	@sh contrib/test.sh $(BIN)/pytest $(or $(PYTEST_ARGS),-n $(WORKERS) --dist loadfile)
+
+test-postgres: setup ## the tests that use a database once more, on a PostgreSQL of their own
+	@SERVICEDESK_TEST_DATABASE=postgresql sh contrib/test.sh $(BIN)/pytest -n $(WORKERS) --dist loadfile \
+	    tests/desk tests/outbound tests/inbound tests/cli tests/views tests/test_*.py
 
 torture: setup ## 500 kills at a parser at work, 5,000 messages (TORTURE_KILLS, TORTURE_MESSAGES, TORTURE_SEED)
 	@TORTURE_KILLS=$${TORTURE_KILLS:-500} TORTURE_MESSAGES=$${TORTURE_MESSAGES:-5000} \

@@ -113,11 +113,32 @@ def test_an_upgrade_keeps_what_points_at_changed_tables(tmp_path: Path) -> None:
             "needs_a_person, last_error, last_cure) VALUES (1, 'imap', 'h', 1, 'a', 0, 0, false, '', '')",
             "INSERT INTO poll_run (mailbox_id, started_at, trigger, error, cure, counts) "
             "VALUES (1, '2026-01-01', 'x', '', '', '{}')",
+            *_a_delivery_report(),
         ):
             connection.exec_driver_sql(statement)
     with writer.begin() as connection:
         command.upgrade(alembic_config(connection), "head")
     with database.engine.connect() as connection:
-        for table in ("account", "login_session", "mailbox", "poll_run"):
+        for table in ("account", "login_session", "mailbox", "poll_run", "delivery_event"):
             assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 1
+        assert connection.exec_driver_sql("SELECT event_id FROM undeliverable_address").scalar() == 7
     database.dispose()
+
+
+def _a_delivery_report() -> tuple[str, ...]:
+    """A message sent, the report about it, its event (7), and the address it disabled."""
+    return (
+        "INSERT INTO inbound (id, mailbox_id, epoch, remote_key, size, received_at, sha256, from_name, "
+        "subject, disposition, rule, saw, trace, defects, placement, folder, recorded_at) "
+        "VALUES (1, 1, 'e', 'k', 1, '2026-01-01', 'x', '', '', 'report', "
+        "'x', '', '[]', '[]', 'left', '', '2026-01-01')",
+        'INSERT INTO outgoing_message (id, "row", kind, cause_key, message_id, from_addr, subject, '
+        "created_at, created_by, compressed) VALUES (1, 'outgoing', 'reply', '', 'm@desk', 'a@b.c', '', "
+        "'2026-01-01', 'x', '')",
+        'INSERT INTO delivery (id, outgoing_id, "row", recipient, recipient_key, state, attempts, queued_at, '
+        "at_final_dot, repeated_after_doubt, server_words, error, attention) VALUES (1, 1, 'outgoing', "
+        "'d@e.f', 'd@e.f', 'sent', 1, '2026-01-01', false, false, '', '', false)",
+        "INSERT INTO delivery_event VALUES (7, 1, 1, '2026-01-01', 'failed', '5.1.1', '')",
+        "INSERT INTO undeliverable_address (addr_key, since, why, event_id) "
+        "VALUES ('d@e.f', '2026-01-01', 'x', 7)",
+    )

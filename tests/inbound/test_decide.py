@@ -8,11 +8,11 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW
-from webapp.inbound.case import Earlier, Facts, Policy, Reported
+from webapp.inbound.case import Earlier, Facts, Policy, Reported, ReportedDelivery
 from webapp.inbound.decide import decide
 from webapp.inbound.rules import RULES
 from webapp.inbound.threads import KnownSender, Proof, Relation, ThreadMatch, permission
-from webapp.mail.message import AutomatedMark, InboundMessage, Sender
+from webapp.mail.message import AutomatedMark, InboundMessage, RecipientOutcome, Report, Sender
 from webapp.models import Disposition
 
 ANN = KnownSender("Ann Lee", user_id=1, company_id=1)
@@ -31,6 +31,7 @@ OURS = Policy(own_addresses=frozenset({"ann@acme.test"}))
 
 
 BLOCKED, ALLOWED = replace(KNOWN, blocked_by="acme.test"), replace(KNOWN, allowed_by="acme.test")
+REPORTED = Reported(7, (ReportedDelivery(1, "a@b.test", RecipientOutcome("a@b.test", "failed", "5.1.1")),))
 CHECKED = Policy(authserv_id="mx.desk.test")
 
 
@@ -43,7 +44,34 @@ def marked(rule: str) -> InboundMessage:
     return replace(MESSAGE, automated=(AutomatedMark(rule, f"seen by {rule}"),))
 
 
+NULL_PATH = replace(MESSAGE, automated=(AutomatedMark("delivery-report", "Return-Path: <>"),))
+BOUNCE = replace(NULL_PATH, report=Report("delivery-status", "a@b.test", "failed", "5.1.1", None))
+DAEMON = replace(
+    NULL_PATH,
+    automated=(*NULL_PATH.automated, AutomatedMark("delivery-report", "From: mailer-daemon@acme.test")),
+)
+OTHER_REPORT = replace(NULL_PATH, headers=(("Content-Type", 'Multipart/Report; boundary="b"'),))
+HIDDEN = replace(
+    MESSAGE,
+    headers=(
+        ("Authentication-Results", "mx.desk.test; spf=none smtp.mailfrom=(x@evil.test; dmarc=fail"),
+        ("Authentication-Results", "mx.desk.test; dmarc=pass"),
+    ),
+)
+
 CASES = [
+    ("null path", NULL_PATH, Policy(), KNOWN, "delivery-report", "ignored"),
+    ("null path of an allowed one", NULL_PATH, Policy(), ALLOWED, "new-ticket", "ticket"),
+    ("null path of one blocked and allowed", NULL_PATH, Policy(), replace(BLOCKED, allowed_by="acme.test"),
+     "blocked-sender", "ignored"),
+    ("a bounce of an allowed one", BOUNCE, Policy(), ALLOWED, "delivery-report", "ignored"),
+    ("a matched bounce of an allowed one", BOUNCE, Policy(), replace(ALLOWED, reported=REPORTED),
+     "delivery-report", "report"),
+    ("a daemon of an allowed domain", DAEMON, Policy(), ALLOWED, "delivery-report", "ignored"),
+    ("another report of an allowed one", OTHER_REPORT, Policy(), ALLOWED, "delivery-report", "ignored"),
+    ("DMARC failure hidden in a comment", HIDDEN, CHECKED, KNOWN, "spoofed-sender", "ticket"),
+    ("DMARC failure hidden, in a thread", HIDDEN, CHECKED, replace(KNOWN, thread=OPEN), "spoofed-sender",
+     "claim"),
     ("before the date", MESSAGE, Policy(cutoff=NOW + timedelta(seconds=1)), KNOWN, "before-cutoff", None),
     ("at the date", MESSAGE, Policy(cutoff=NOW), KNOWN, "new-ticket", Disposition.TICKET),
     ("after the date", MESSAGE, Policy(cutoff=NOW - timedelta(seconds=1)), KNOWN, "new-ticket", "ticket"),
@@ -65,7 +93,7 @@ CASES = [
      "thread-claim", "claim"),
     ("automatic reply in a thread", marked("auto-submitted"), Policy(), replace(KNOWN, thread=OPEN),
      "auto-submitted", "ignored"),
-    ("reported", marked("delivery-report"), Policy(), replace(KNOWN, reported=Reported(1, "a@b.test", 7)),
+    ("reported", marked("delivery-report"), Policy(), replace(KNOWN, reported=REPORTED),
      "delivery-report", "report"),
     ("allowed no-reply", marked("noreply-sender"), Policy(), ALLOWED, "new-ticket", "ticket"),
     ("allowed automatic", marked("auto-submitted"), Policy(), ALLOWED, "new-ticket", "ticket"),
@@ -128,6 +156,13 @@ def test_it_decides(
 ) -> None:
     decision = decide(message, NOW, policy, facts)
     assert (decision.rule, decision.disposition) == (rule, disposition)
+
+
+def test_accepted_mail_with_a_null_return_path_says_why_it_is_no_report() -> None:
+    [step] = [s for s in decide(NULL_PATH, NOW, Policy(), ALLOWED).trace if s.rule == "delivery-report"]
+    assert step.saw == (
+        "Return-Path: <>, but no report by its form; accepted, as acme.test is on the allow list"
+    )
 
 
 def test_every_rule_looked_at_is_kept_in_order_and_only_the_last_one_fired() -> None:

@@ -426,6 +426,40 @@ def test_a_report_is_an_event_of_the_delivery_it_speaks_of(
     assert (desk.tickets()[0].updated_at, len(entries(desk))) == (before, 1)
 
 
+def test_a_report_is_an_event_for_each_recipient_the_message_was_sent_to(desk: Desk) -> None:
+    open_ticket(desk)
+    people = ("ann", "amy", "bob", "carl", "dora", "emil")
+    send(desk, "sent@desk.test", *(f"{one}@acme.test" for one in people))
+    told = [
+        ("ann", "delayed", "4.4.1"), ("amy", "failed", "5.1.1"), ("bob", "failed", "5.2.2"),
+        ("carl", "relayed", "2.0.0"), ("dora", "expanded", "2.0.0"), ("eve", "failed", "5.1.1"),
+        ("amy", "delivered", "2.0.0"),
+    ]  # fmt: skip
+    groups = "\r\n".join(
+        f"Final-Recipient: rfc822; {who}@acme.test\r\nAction: {action}\r\nStatus: {status}\r\n"
+        for who, action, status in told
+    )
+    first = bounce("sent@desk.test", "zoe@acme.test", "5.1.1")
+    desk.deliver(
+        first.replace(
+            b"\r\n\r\n--b\r\nContent-Type: text/rfc822",
+            f"\r\n\r\n{groups}\r\n--b\r\nContent-Type: text/rfc822".encode(),
+        )
+    )
+    desk.poll()
+    assert "our message to amy@acme.test and 4 more" in desk.ledger()[-1].saw
+    with desk.instance.database.reading() as session:
+        rows = session.execute(
+            sa.select(Delivery.recipient, DeliveryEvent.action, DeliveryEvent.status, Delivery.attention)
+            .join(DeliveryEvent, DeliveryEvent.delivery_id == Delivery.id)
+            .order_by(Delivery.id)
+        ).all()
+        disabled = session.scalars(sa.select(UndeliverableAddress.addr_key)).all()
+    failed = ("amy", "bob")
+    assert rows == [(f"{who}@acme.test", action, status, who in failed) for who, action, status in told[:5]]
+    assert disabled == ["amy@acme.test"]
+
+
 def test_a_report_about_nothing_of_ours_is_ignored(desk: Desk) -> None:
     open_ticket(desk)
     send(desk, "sent@desk.test", "ann@acme.test")

@@ -61,10 +61,12 @@ def test_real_ones(name: str, recipient: str, status: str, original: str | None)
     assert message.automated[0].rule == "delivery-report"
 
 
-@pytest.mark.parametrize("message", stored("bounces", fewest=21), ids=name_of)
+@pytest.mark.parametrize("message", stored("bounces", fewest=23), ids=name_of)
 def test_what_systems_and_people_write(message: Stored) -> None:
     report = parse(message.raw).report
-    assert (asdict(report) if report else None) == message.expected["report"]
+    told = asdict(report) | {"others": [asdict(one) for one in report.others]} if report else None
+    expected = message.expected["report"]
+    assert told == (expected and {"others": []} | expected)
 
 
 def test_no_message_of_people_in_the_corpus_is_a_bounce() -> None:

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
-from webapp.mail.message import Report
+from tests.mail.stored import OWN
+from webapp.mail import describe
+from webapp.mail.message import RecipientOutcome, Report
 from webapp.mail.parse import parse
+from webapp.mail.wire import from_json, to_json
 
 DSN = (
     b"From: mailer-daemon@example.org\r\n"
@@ -71,7 +77,7 @@ def test_a_failed_delivery() -> None:
     ],
 )
 def test_variants(old: str, new: str, changed: dict[str, str]) -> None:
-    expected = {
+    expected: dict[str, Any] = {
         "kind": "delivery-status",
         "recipient": "bob@example.org",
         "action": "failed",
@@ -86,6 +92,31 @@ def test_of_several_recipients_the_worst_is_reported() -> None:
     report = dsn(delivered + FAILED)
     assert report is not None
     assert report.recipient == "bob@example.org"
+    assert report.others == (RecipientOutcome("ann@example.org", "delivered", "2.0.0"),)
+
+
+@pytest.mark.parametrize("group_about_the_message", ["Reporting-MTA: dns; x\r\n\r\n", ""])
+def test_every_recipient_is_held_up_to_two_hundred(group_about_the_message: str) -> None:
+    words = "Diagnostic-Code: smtp; 550 5.1.1 " + "x" * 500
+    groups = "\r\n".join(
+        f"Final-Recipient: rfc822; u{number}@example.org\r\nAction: failed\r\nStatus: 5.1.1\r\n{words}\r\n"
+        for number in range(300)
+    )
+    report = dsn(group_about_the_message + groups)
+    assert report is not None
+    assert [one.recipient for one in report.outcomes] == [f"u{n}@example.org" for n in range(200)]
+
+
+def test_all_of_it_survives_the_way_out_of_the_parser_process_and_the_object_shown_keeps_its_shape() -> None:
+    raw = (OWN / "bounces" / "several-recipients-in-a-report.eml").read_bytes()
+    message = parse(raw)
+    assert message.report is not None
+    assert len(message.report.others) == 3
+    assert from_json(json.loads(json.dumps(to_json(message)))) == message
+    assert describe(raw)["report"] == {
+        "kind": "delivery-status", "recipient": "bob@example.org", "action": "failed", "status": "5.1.1",
+        "original_message_id": "one@desk",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", ["text/rfc822-headers", "message/rfc822-headers", "message/global"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from webapp.inbound.threads import KnownSender, Permission, ThreadMatch
-from webapp.mail.message import InboundMessage
+from webapp.mail.message import InboundMessage, RecipientOutcome
 from webapp.models.inbound import Disposition
 
 
@@ -38,12 +38,20 @@ class Earlier:
 
 
 @dataclass(frozen=True, slots=True)
-class Reported:
-    """The message of ours, and the recipient, that a delivery report speaks of."""
+class ReportedDelivery:
+    """A delivery of ours that a report speaks of, and what it says became of it."""
 
     delivery_id: int
-    recipient: str
+    recipient: str  # as we wrote it
+    outcome: RecipientOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The message of ours that a delivery report speaks of, and its deliveries: one at least, each once."""
+
     ticket_id: int | None
+    deliveries: tuple[ReportedDelivery, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

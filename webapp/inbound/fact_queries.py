@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
+from webapp.inbound.case import ReportedDelivery
 from webapp.mail.address import fold_addr_spec
+from webapp.mail.message import RecipientOutcome
 from webapp.models import (
     Account,
     Delivery,
@@ -101,15 +104,24 @@ def sent_by_message_id(session: Session, message_ids: set[str]) -> dict[str, Sen
     return {row.message_id: Sent(row.id, row.ticket_id) for row in rows}
 
 
-def delivery_of(session: Session, outgoing_id: int, recipient: str) -> tuple[int, str] | None:
-    """The delivery a report about this recipient is of, and its recipient as written.
+def deliveries_of(
+    session: Session, outgoing_id: int, outcomes: Sequence[RecipientOutcome]
+) -> tuple[ReportedDelivery, ...]:
+    """The deliveries of this message that a report speaks of, in its order, each with the first outcome told.
 
-    A report that names no recipient speaks of the only one there was.
+    A report that names no recipient at all speaks of the only one there was.
     """
     columns = sa.select(Delivery.id, Delivery.recipient, Delivery.recipient_key)
     rows = session.execute(columns.where(Delivery.outgoing_id == outgoing_id)).all()
-    wanted = fold_addr_spec(recipient) if recipient else rows[0].recipient_key if len(rows) == 1 else None
-    return next(((row.id, row.recipient) for row in rows if row.recipient_key == wanted), None)
+    if len(rows) == 1 and [one.recipient for one in outcomes] == [""]:
+        return (ReportedDelivery(rows[0].id, rows[0].recipient, outcomes[0]),)
+    sent = {row.recipient_key: row for row in rows}
+    told: dict[str, RecipientOutcome] = {}
+    for one in outcomes:
+        told.setdefault(fold_addr_spec(one.recipient), one)
+    return tuple(
+        ReportedDelivery(sent[key].id, sent[key].recipient, one) for key, one in told.items() if key in sent
+    )
 
 
 # Asked for message after message: built once, because building them costs more than asking, and past the ORM,

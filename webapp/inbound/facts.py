@@ -19,6 +19,7 @@ from webapp.mail import reply_address, reply_token
 from webapp.mail.address import fold_addr_spec, parse_addresses
 from webapp.mail.loop_token import is_our_loop_token
 from webapp.mail.message import InboundMessage
+from webapp.mail.report import by_severity
 
 SUBJECT_TAGS = 5  # looked up of one subject
 RECIPIENTS = 200  # looked at of To and of Cc
@@ -164,8 +165,8 @@ class FactsReader:
         sent = self._sent.get(report.original_message_id or "") if report else None
         if report is None or sent is None:
             return None
-        found = queries.delivery_of(self._session, sent.id, report.recipient)
-        return Reported(*found, sent.ticket_id) if found else None
+        found = queries.deliveries_of(self._session, sent.id, by_severity(report.outcomes))
+        return Reported(sent.ticket_id, found) if found else None
 
     def _find_thread(
         self, message: InboundMessage, sender_key: str | None, sender: KnownSender | None

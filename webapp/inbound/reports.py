@@ -1,4 +1,4 @@
-"""A delivery report about a message of ours becomes an event on that very delivery (RFC 3464, RFC 8098)."""
+"""A delivery report about a message of ours becomes an event of each delivery named (RFC 3464, RFC 8098)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from webapp.desk.undeliverable import mark_undeliverable
-from webapp.inbound.case import Facts
+from webapp.inbound.case import Facts, ReportedDelivery
 from webapp.mail.address import fold_addr_spec
-from webapp.mail.message import InboundMessage, Report
+from webapp.mail.message import InboundMessage, RecipientOutcome
 from webapp.models import Delivery, DeliveryEvent
 
 # RFC 3463 section 3.2: the recipient's address itself is bad. 5.1.7 and 5.1.8 are about the sender's.
@@ -21,39 +21,47 @@ _WORDS = 2000
 def record(
     connection: sa.Connection, message: InboundMessage, facts: Facts, inbound_id: int, now: datetime
 ) -> None:
-    """The event, in the transaction of the report's ledger row. A message makes one event at most."""
+    """An event for each delivery, in the transaction of the report's ledger row; none where it made some."""
     report, found = message.report, facts.reported
     assert report is not None
     assert found is not None
-    events = DeliveryEvent.__table__
     if connection.scalar(sa.select(sa.exists().where(DeliveryEvent.inbound_id == inbound_id))):
         return
+    words = message.body_text.strip()[:_WORDS]
+    for one in found.deliveries:
+        event_id = _insert_event(connection, one, report.kind, words, inbound_id, now)
+        if is_failure(report.kind, one.outcome):  # "sent" is not the end of it: a person should look
+            failed = sa.update(Delivery).where(Delivery.id == one.delivery_id)
+            connection.execute(failed.values(attention=True))
+        if says_no_such_address(report.kind, one.outcome):
+            status = one.outcome.status
+            why = f"A delivery report said that {one.recipient} does not exist (status {status})."
+            key = fold_addr_spec(one.recipient)
+            mark_undeliverable(connection, key, why=why, event_id=event_id, now=now)
+
+
+def _insert_event(
+    connection: sa.Connection, one: ReportedDelivery, kind: str, words: str, inbound_id: int, now: datetime
+) -> int:
     done = connection.execute(
-        sa.insert(events).values(  # type: ignore[arg-type]  # it is a Table
-            delivery_id=found.delivery_id,
+        sa.insert(DeliveryEvent.__table__).values(  # type: ignore[arg-type]  # it is a Table
+            delivery_id=one.delivery_id,
             inbound_id=inbound_id,
             at=now,
-            action=report.action[:40] or report.kind[:40],
-            status=report.status[:20],
-            words=message.body_text.strip()[:_WORDS],
+            action=one.outcome.action[:40] or kind[:40],
+            status=one.outcome.status[:20],
+            words=words,
         )
     )
-    if is_failure(report):  # "sent" is not the end of it: a person should look
-        failed = sa.update(Delivery).where(Delivery.id == found.delivery_id)
-        connection.execute(failed.values(attention=True))
-    if says_no_such_address(report):
-        assert done.inserted_primary_key is not None
-        event_id = int(done.inserted_primary_key[0])
-        key = fold_addr_spec(found.recipient)
-        why = f"A delivery report said that {found.recipient} does not exist (status {report.status})."
-        mark_undeliverable(connection, key, why=why, event_id=event_id, now=now)
+    assert done.inserted_primary_key is not None
+    return int(done.inserted_primary_key[0])
 
 
-def says_no_such_address(report: Report) -> bool:
+def says_no_such_address(kind: str, outcome: RecipientOutcome) -> bool:
     """Whether sending there again is of no use: permanent, and about the recipient's address."""
-    return is_failure(report) and _NO_SUCH_ADDRESS.fullmatch(report.status) is not None
+    return is_failure(kind, outcome) and _NO_SUCH_ADDRESS.fullmatch(outcome.status) is not None
 
 
-def is_failure(report: Report) -> bool:
-    """Whether it says that the message did not arrive, and will not."""
-    return report.kind == "delivery-status" and report.action == "failed"
+def is_failure(kind: str, outcome: RecipientOutcome) -> bool:
+    """Whether a report of this kind says that the message did not arrive, and will not."""
+    return kind == "delivery-status" and outcome.action == "failed"

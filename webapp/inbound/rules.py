@@ -13,9 +13,13 @@ from datetime import datetime, timedelta
 from webapp.inbound.case import Case, Check, Rule, ticket_name
 from webapp.inbound.threads import Permission, Proof, Relation, ThreadMatch, permission
 from webapp.mail.authentication_results import dmarc_result
+from webapp.mail.auto_submitted import NULL_RETURN_PATH
+from webapp.mail.message import InboundMessage
 from webapp.mail.reply_address import without_detail
 from webapp.models.inbound import Disposition
 from webapp.models.ticket import EntryFlag
+
+_REPORT_TYPE = re.compile(r"\s*multipart/report\b", re.IGNORECASE)
 
 
 def _before_cutoff(case: Case) -> Check:
@@ -53,9 +57,20 @@ def _delivery_report(case: Case) -> Check:
     if not marks:
         return Check(False, "not a delivery report")
     if found := case.facts.reported:
+        more = len(found.deliveries) - 1
+        whom = f"{found.deliveries[0].recipient}{f' and {more} more' if more else ''}"
         about = f", about {ticket_name(found.ticket_id)}" if found.ticket_id else ""
-        return Check(True, f"{marks[0]}; our message to {found.recipient}{about}", Disposition.REPORT)
+        return Check(True, f"{marks[0]}; our message to {whom}{about}", Disposition.REPORT)
+    if case.facts.allowed_by and set(marks) == {NULL_RETURN_PATH} and not _has_form_of_report(case.message):
+        # Monitoring systems send with an empty return path, too, so that nothing comes back to them.
+        why = f"accepted, as {case.facts.allowed_by} is on the allow list"
+        return Check(False, f"{marks[0]}, but no report by its form; {why}")
     return Check(True, f"{marks[0]}; names no message of ours (bounce_unmatched)")
+
+
+def _has_form_of_report(message: InboundMessage) -> bool:
+    types = (value for name, value in message.headers if name.lower() == "content-type")
+    return message.report is not None or any(_REPORT_TYPE.match(value) for value in types)
 
 
 def _automated(name: str, absent: str) -> Callable[[Case], Check]:

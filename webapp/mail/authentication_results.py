@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 FIELD = "authentication-results"
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_FAIL = re.compile(r"\bdmarc\s*(?:/\s*[0-9]+\s*)?=\s*fail\b", re.IGNORECASE | re.ASCII)
 _RESULT = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)(?:\s*/\s*[0-9]+)?\s*=\s*([A-Za-z]+)(?=\s|$)", re.ASCII)
 
 
@@ -18,7 +19,10 @@ def dmarc_result(fields: Iterable[tuple[str, str]], authserv_id: str) -> str | N
     """The topmost field of that server: its DMARC result in lower case ("pass", "fail", "none"), or None.
 
     `fields` are name and unfolded value as written (no encoded word decoded), topmost first. None, too, where
-    the field is malformed, has no DMARC result, or more than one that differ.
+    the field is malformed, has no DMARC result, or more than one that differ; unless "dmarc=fail" stands
+    anywhere in it. A server that copies an open "(" or quote from MAIL FROM would otherwise let a sender put
+    the server's own "fail" into a comment; to write "fail" there hurts only who writes it. A "pass" counts
+    never where the field is not clear.
     """
     for name, value in fields:
         if name.lower() != FIELD:
@@ -27,7 +31,9 @@ def dmarc_result(fields: Iterable[tuple[str, str]], authserv_id: str) -> str | N
         if _server(bare if bare is not None else value) != _folded(authserv_id):
             continue
         found = _dmarc(bare) if bare is not None else set()
-        return found.pop() if len(found) == 1 else None
+        if len(found) == 1:
+            return found.pop()
+        return "fail" if _FAIL.search(value) else None
     return None
 
 

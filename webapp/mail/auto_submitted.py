@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from webapp.mail.message import AutomatedMark
 
+NULL_RETURN_PATH = "Return-Path: <>"  # what the mark of one says was seen (RFC 5321 section 4.5.5)
 _SAW_CHARS = 200
 _NOREPLY = re.compile(r"noreply|no-reply|no_reply|notreply", re.IGNORECASE | re.ASCII)
 _COMMENT = re.compile(r"\((?:[^()\\]|\\.)*\)")
@@ -85,7 +86,7 @@ def _delivery_report(
     # The topmost Return-Path is the one our own server wrote (RFC 5321 section 4.4).
     for _, value in _fields(fields, "return-path"):
         if without_comments(value).replace(" ", "") == "<>":
-            yield _mark("delivery-report", "Return-Path: <>")
+            yield _mark("delivery-report", NULL_RETURN_PATH)
         break
     for sender in senders:
         if sender.partition("@")[0].lower() in _DAEMONS:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from webapp.mail.bounce_phrases import DELAYED, OPENING, RECIPIENTS, SEPARATOR, SUBJECT, meaning_of
-from webapp.mail.message import Report
+from webapp.mail.message import RecipientOutcome, Report
 from webapp.mail.references import message_id
-from webapp.mail.report import SYSTEMS
+from webapp.mail.report import MAX_RECIPIENTS, SYSTEMS
 
 _LOOKED_AT = 64 * 1024
 _OPENING_CHARS = 2_000  # a mail system comes to the point
@@ -29,6 +30,10 @@ _LINE_ADDRESS = re.compile(
     r"(?m)^[ \t>*]{0,20}(?:(?:to|recipient|failed recipient|rcpt to|an|für|address)[ :]{1,5})?[<\"'(]{0,2}"
     + _ADDRESS.pattern,
     re.IGNORECASE,
+)
+# One that stands alone on its line, or before a colon, as the lists of qmail, Postfix, Exim and Sendmail do.
+_LISTED = re.compile(
+    r"(?m)^[ \t]{0,20}<?" + _ADDRESS.pattern + r">?:?[ \t]*(?:\r?$|(?<=:)[ \t])", re.IGNORECASE
 )
 _CODE_AND_STATUS = re.compile(r"\b[45]\d\d[ -]{1,3}[<(#]{0,2}([45]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
 _STATUS = re.compile(r"(?<![\d.])[#(]{0,2}([45]\.\d{1,3}\.\d{1,3})(?!\.?\d)")
@@ -69,7 +74,39 @@ def read_bounce(letter: Letter) -> Report | None:
     if not recipient and letter.content_type != "multipart/report" and not _is_null_sender(letter.fields):
         return None
     action = "delayed" if DELAYED.search(said) else "failed"
-    return Report("delivery-status", recipient, action, _status(said, action), _original_id(letter, returned))
+    own = _told_of_each(said, action)
+    others = tuple(
+        RecipientOutcome(address, action, own.get(address.lower(), ("", ""))[1])
+        for address in _others(failed, own, recipient, letter)
+    )
+    # Of several the first reason in the text may be another's.
+    status = own.get(recipient.lower(), ("", ""))[1] if others else _status(said, action)
+    original = _original_id(letter, returned)
+    return Report("delivery-status", recipient, action, status, original, others)
+
+
+def _others(failed: list[str], own: dict[str, tuple[str, str]], recipient: str, letter: Letter) -> list[str]:
+    """Who did not get it besides: named in the header, or listed with a reason of their own.
+
+    To an address without one it may have been delivered.
+    """
+    listed = failed or [address for address, status in own.values() if status]
+    first = {recipient.lower()} if failed else {recipient.lower(), *_ours(letter)}
+    unique = {address.lower(): address for address in reversed(listed) if address.lower() not in first}
+    return list(reversed(unique.values()))[: MAX_RECIPIENTS - 1] if recipient else []
+
+
+def _told_of_each(said: str, action: str) -> dict[str, tuple[str, str]]:
+    """The addresses that begin a line of the list, by their small letters, with the status told of each."""
+    behind = RECIPIENTS.search(said)
+    listed = said[behind.end() :] if behind else said
+    found = list(islice(_LISTED.finditer(listed), MAX_RECIPIENTS))
+    ends = [one.start() for one in found[1:]] + [len(listed)]
+    told: dict[str, tuple[str, str]] = {}
+    for one, end in zip(found, ends, strict=False):
+        address = _X400.sub("", one[1])
+        told.setdefault(address.lower(), (address, _status(listed[one.end() : end], action)))
+    return told
 
 
 def _is_bounce(letter: Letter, text: str) -> bool:
@@ -113,9 +150,7 @@ def _parted(text: str) -> tuple[str, str]:
 
 
 def _recipient(said: str, returned: str, letter: Letter) -> str:
-    ours = {value.lower() for name in ("to", "delivered-to") for field in _values(letter.fields, name)
-            for value in _ADDRESS.findall(field)}  # fmt: skip
-    ours |= {sender.lower() for sender in letter.senders}
+    ours = _ours(letter)
     behind = RECIPIENTS.search(said)
     listed = said[behind.end() :] if behind else ""
     places = (
@@ -132,6 +167,13 @@ def _recipient(said: str, returned: str, letter: Letter) -> str:
         if address.lower() not in ours:
             return address
     return (told or named or [""])[0]  # somebody wrote to the address written from
+
+
+def _ours(letter: Letter) -> set[str]:
+    """Who reads this and who wrote it: none of those whom a message did not reach."""
+    ours = {value.lower() for name in ("to", "delivered-to") for field in _values(letter.fields, name)
+            for value in _ADDRESS.findall(field)}  # fmt: skip
+    return ours | {sender.lower() for sender in letter.senders}
 
 
 def _status(said: str, action: str) -> str:

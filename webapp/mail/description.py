@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from webapp.mail.message import Address, InboundMessage
+from webapp.mail.message import Address, InboundMessage, Report
 from webapp.mail.parse import parse
 
 
@@ -25,7 +25,7 @@ def describe(raw: bytes) -> dict[str, Any]:
         "references": list(message.references),
         "is_auto": bool(message.automated),
         "auto_reason": _reason(message),
-        "report": asdict(message.report) if message.report else None,
+        "report": _report(message.report) if message.report else None,
         "attachments": [
             {
                 "filename": attachment.filename,
@@ -48,6 +48,11 @@ def describe(raw: bytes) -> dict[str, Any]:
 
 def _addr_specs(addresses: tuple[Address, ...]) -> list[str]:
     return [address.addr_spec for address in addresses]
+
+
+def _report(report: Report) -> dict[str, Any]:
+    """The one recipient it went worst for: the shape of this object is fixed."""
+    return {name: value for name, value in asdict(report).items() if name != "others"}
 
 
 def _reason(message: InboundMessage) -> str | None:

@@ -55,14 +55,32 @@ class AutomatedMark:
 
 
 @dataclass(frozen=True, slots=True)
+class RecipientOutcome:
+    """What a report says became of a message for one recipient (RFC 3464 section 2.3)."""
+
+    recipient: str
+    action: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """What a delivery-status (RFC 3464) or disposition-notification (RFC 8098) report says."""
+    """What a delivery-status (RFC 3464) or disposition-notification (RFC 8098) report says.
+
+    Of several recipients the first of those it went worst for, and the `others` in the report's order.
+    """
 
     kind: str  # "delivery-status" | "disposition-notification"
     recipient: str
     action: str
     status: str
     original_message_id: str | None
+    others: tuple[RecipientOutcome, ...] = ()  # at most 199
+
+    @property
+    def outcomes(self) -> tuple[RecipientOutcome, ...]:
+        """Every recipient the report tells of."""
+        return (RecipientOutcome(self.recipient, self.action, self.status), *self.others)
 
 
 @dataclass(frozen=True, slots=True)

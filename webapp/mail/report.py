@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from webapp.mail.charset import one_line
 from webapp.mail.headers import Headers, split_headers
-from webapp.mail.message import Report
+from webapp.mail.message import RecipientOutcome, Report
 from webapp.mail.mime import Part
 from webapp.mail.references import message_id
 
@@ -17,8 +17,9 @@ SYSTEMS = re.compile(
     r"|microsoft (?:exchange|outlook)|exchange|bounce|mta\b|\bndr\b",
     re.IGNORECASE,
 )
-_REPORT_CHARS = 64 * 1024
-_MAX_BLOCKS = 200
+_REPORT_CHARS = 256 * 1024
+MAX_RECIPIENTS = 200
+_MAX_BLOCKS = MAX_RECIPIENTS + 1  # the group about the message stands before those about recipients
 _KINDS = {
     "message/delivery-status": "delivery-status",
     "message/global-delivery-status": "delivery-status",
@@ -62,7 +63,7 @@ def read_report(root: Part) -> Report | None:
     recipients = [block for block in blocks if block.first("final-recipient") or block.first("action")]
     if not recipients:
         recipients = blocks[:1] or [Headers()]
-    return _delivery(min(recipients, key=_severity), original)
+    return _delivery(recipients[:MAX_RECIPIENTS], original)
 
 
 # Message classes of reports in TNEF (MS-OXOMSG section 2.2.2): what happened to the message.
@@ -117,8 +118,12 @@ def _blocks(part: Part) -> list[Headers]:
     return blocks
 
 
-def _severity(block: Headers) -> int:
-    action = _action(block)
+def by_severity(outcomes: Iterable[RecipientOutcome]) -> list[RecipientOutcome]:
+    """What went worst first: of a recipient that a report names twice, that is what counts."""
+    return sorted(outcomes, key=lambda one: _severity(one.action))
+
+
+def _severity(action: str) -> int:
     return _ACTIONS.index(action) if action in _ACTIONS else len(_ACTIONS)
 
 
@@ -126,8 +131,14 @@ def _action(block: Headers) -> str:
     return one_line(block.first("action") or "").lower().partition(" ")[0]
 
 
-def _delivery(block: Headers, original: str | None) -> Report:
-    return Report("delivery-status", _recipient(block), _action(block), _status(block), original)
+def _delivery(recipients: list[Headers], original: str | None) -> Report:
+    worst = min(recipients, key=lambda block: _severity(_action(block)))
+    others = tuple(
+        RecipientOutcome(_recipient(block), _action(block), _status(block))
+        for block in recipients
+        if block is not worst
+    )
+    return Report("delivery-status", _recipient(worst), _action(worst), _status(worst), original, others)
 
 
 def _status(block: Headers) -> str:

@@ -12,6 +12,7 @@ from webapp.mail.message import (
     AutomatedMark,
     InboundMessage,
     Invitation,
+    RecipientOutcome,
     Report,
     Sender,
 )
@@ -32,7 +33,9 @@ def from_json(plain: dict[str, Any]) -> InboundMessage:
     for name in ("in_reply_to", "references", "defects"):
         values[name] = tuple(plain[name])
     values["automated"] = tuple(AutomatedMark(**one) for one in plain["automated"])
-    values["report"] = Report(**plain["report"]) if plain["report"] else None
+    if report := plain["report"]:
+        others = tuple(RecipientOutcome(**one) for one in report["others"])
+        values["report"] = Report(**report | {"others": others})
     values["attachments"] = tuple(AttachmentInfo(**one) for one in plain["attachments"])
     if invitation := plain["invitation"]:
         values["invitation"] = Invitation(**invitation | {"attendees": tuple(invitation["attendees"])})

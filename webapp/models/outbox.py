@@ -111,10 +111,12 @@ class DeliveryEvent(Base):
     """What a delivery report (RFC 3464, or an older form) said about a delivery afterwards."""
 
     __tablename__ = "delivery_event"
+    # A report tells of each recipient once.
+    __table_args__ = (sa.UniqueConstraint("inbound_id", "delivery_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     delivery_id: Mapped[int] = mapped_column(sa.ForeignKey("delivery.id"), index=True)
-    inbound_id: Mapped[int] = mapped_column(sa.ForeignKey("inbound.id"), unique=True)
+    inbound_id: Mapped[int] = mapped_column(sa.ForeignKey("inbound.id"))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     action: Mapped[str] = mapped_column(sa.String(40))  # failed, delayed, delivered, displayed, ...
     status: Mapped[str] = mapped_column(sa.String(20), default="")  # 5.1.1 (RFC 3463)

@@ -51,7 +51,23 @@ def upgrade() -> None:
         sqlite_where=sa.text("verdict IS NULL"),
         postgresql_where=sa.text("verdict IS NULL"),
     )
+    _allow_several_events_of_a_report()
     _make_microsoft_tables()
+
+
+def _allow_several_events_of_a_report() -> None:
+    """SQLite makes the table anew for that; nothing may point at its rows meanwhile."""
+    connection = op.get_bind()
+    address = sa.table("undeliverable_address", sa.column("addr_key"), sa.column("event_id"))
+    pointing = connection.execute(sa.select(address).where(address.c.event_id.is_not(None))).all()
+    connection.execute(sa.update(address).values(event_id=None))
+    name = op.f("uq_delivery_event_inbound_id")
+    with op.batch_alter_table("delivery_event", schema=None) as batch_op:
+        batch_op.drop_constraint(name, type_="unique")
+        batch_op.create_unique_constraint(name, ["inbound_id", "delivery_id"])
+    for addr_key, event_id in pointing:
+        row = sa.update(address).where(address.c.addr_key == addr_key)
+        connection.execute(row.values(event_id=event_id))
 
 
 def _make_microsoft_tables() -> None:
