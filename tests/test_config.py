@@ -24,6 +24,7 @@ def refusal(folder: Path, file: str = "", **environ: str) -> str:
     return sentence
 
 
+@pytest.mark.sqlite
 def test_without_anything_the_defaults_hold(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert (settings.host, settings.port, settings.poll_interval) == ("127.0.0.1", 8080, 60)

@@ -107,6 +107,7 @@ def test_a_writer_that_fails_leaves_nothing(database: Database) -> None:
     assert names(database) == []
 
 
+@pytest.mark.sqlite
 def test_a_writer_takes_the_lock_before_its_first_statement(database: Database) -> None:
     with database.writing() as session:
         session.connection()
@@ -155,6 +156,7 @@ def test_a_reader_sees_one_moment(database: Database) -> None:
         assert session.scalar(query) == 0
 
 
+@pytest.mark.sqlite
 def test_a_reading_session_refuses_objects_and_statements(database: Database) -> None:
     with database.reading() as session:
         session.add(company("Acme"))
@@ -172,8 +174,9 @@ def test_a_process_killed_in_a_transaction_leaves_nothing(tmp_path: Path, databa
     killed = subprocess.run([sys.executable, "-c", WRITE_AND_DIE, str(tmp_path)], check=False, timeout=60)
     assert killed.returncode == -signal.SIGKILL
     assert names(database) == []
-    with database.engine.connect() as connection:
-        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+    if database.engine.dialect.name == "sqlite":
+        with database.engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
     with database.writing() as session:
         session.add(company("Acme"))
     assert names(database) == ["Acme"]
@@ -205,6 +208,7 @@ def test_a_second_upgrade_does_not_load_alembic(tmp_path: Path, database: Databa
     assert done.returncode == 0
 
 
+@pytest.mark.sqlite
 def test_an_upgrade_that_is_cut_short_starts_again_from_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,7 @@ def test_a_misspelt_variable_is_told(instance: Instance) -> None:
         ("servicedesk.db", 0o644, "failed", "chmod 600"),
     ],
 )
+@pytest.mark.sqlite
 def test_open_permissions_are_told(instance: Instance, name: str, mode: int, state: str, cure: str) -> None:
     make_sound(instance)
     path = instance.settings.instance / name
@@ -123,11 +124,12 @@ def test_a_failing_mailbox_is_told_with_its_cure(instance: Instance) -> None:
 def test_a_disabled_administrator_does_not_count(instance: Instance) -> None:
     make_sound(instance)
     with instance.database.writing() as session:
-        session.execute(sa.text("UPDATE account SET enabled = 0"))
+        session.execute(sa.text("UPDATE account SET enabled = false"))
     [finding] = bad(instance)
     assert finding.text == "Nobody can sign in as administrator."
 
 
+@pytest.mark.sqlite
 def test_the_doctor_changes_nothing(instance: Instance) -> None:
     make_sound(instance)
     with instance.database.reading() as session:

@@ -262,6 +262,7 @@ def test_a_large_import_finds_the_tickets_of_all_its_users(instance: Instance) -
 # A hundred thousand tickets
 
 
+@pytest.mark.sqlite
 def test_a_hundred_thousand_tickets_cost_nothing(instance: Instance) -> None:
     """All of unknown senders: the index leads to the two that matter."""
     filler = itertools.chain((f"u{number}@many.test" for number in range(100_000)), ["carl@new.test"] * 2)

@@ -64,7 +64,9 @@ def test_the_newest_key_alone_is_enough_afterwards(instance: Instance) -> None:
 
 
 def make_again(instance: Instance) -> Instance:
-    return open_instance(instance.settings, environ={})
+    again = open_instance(instance.settings, environ={})
+    instance.at_close.append(again.close)
+    return again
 
 
 def test_old_keys_stay_while_something_needs_them(instance: Instance) -> None:
@@ -110,7 +112,6 @@ def test_a_running_process_finds_the_new_key_by_itself(instance: Instance) -> No
     path = instance.settings.instance / "secret.keys"
     path.write_bytes(read_keys(path)[0] + b"\n")
     assert password(running) == "secret-canary"
-    running.close()
 
 
 def test_a_key_file_that_turned_to_rubbish_is_named(instance: Instance) -> None:

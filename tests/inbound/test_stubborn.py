@@ -52,6 +52,7 @@ def stubborn(desk: Desk) -> Desk:
     return desk
 
 
+@pytest.mark.sqlite
 def test_a_message_that_cannot_be_recorded_is_said_and_its_neighbours_are_done(
     stubborn: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -70,6 +71,7 @@ def test_a_message_that_cannot_be_recorded_is_said_and_its_neighbours_are_done(
     assert [ticket.subject for ticket in stubborn.tickets()] == ["Before", "After", "Stubborn"]
 
 
+@pytest.mark.sqlite
 def test_one_that_a_person_wants_stays_wanted_until_it_is_recorded(stubborn: Desk) -> None:
     stubborn.poll()
     stubborn.now += missed.LOOK_EVERY

@@ -34,6 +34,15 @@ def postgres() -> Iterator[PostgresServer]:
     server.stop()
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A thread that a test left behind gives its connection back after the pool was closed."""
+    if ON_POSTGRES:
+        forgotten = "Exception ignored in. <function BaseConnection.__del__"
+        config.addinivalue_line(
+            "filterwarnings", f"ignore:{forgotten}:pytest.PytestUnraisableExceptionWarning"
+        )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """SQLite's own file is no matter of PostgreSQL; schemas are needed to check against them."""
     unwanted = {"sqlite"} if ON_POSTGRES else set()

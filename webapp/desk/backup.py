@@ -80,10 +80,9 @@ def _copy_rows_out(database: Database, settings: Settings, temporary: Path, tell
         target.upgrade()
         with database.reading() as reading, target.writing() as writing:
             copy_all(reading.connection(), writing.connection(), tell)
-        with target.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
     finally:
         target.dispose()
+    make_one_file(temporary)
 
 
 def copy_pages(source: str, target: Path, tell: Tell) -> None:
@@ -102,6 +101,14 @@ def _date(path: Path, now: datetime) -> None:
     """When it was made stands in the file itself, in a number that SQLite keeps for its users: minutes."""
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version={int(now.timestamp()) // 60}")
+
+
+def make_one_file(path: Path) -> None:
+    """Put what SQLite has beside the file into it. Raises sqlite3.Error where somebody else is using it."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        (mode,) = connection.execute("PRAGMA journal_mode=DELETE").fetchone()
+    if mode != "delete":
+        raise sqlite3.OperationalError(f"{path} is in use")
 
 
 def _look_through(path: Path, connection: sqlite3.Connection, tell: Tell) -> Verified:

@@ -7,12 +7,15 @@ no answer to one of those finds another ticket.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.engine import make_url
 
 from webapp.config import Settings
 from webapp.database import Database
@@ -23,6 +26,7 @@ from webapp.desk.backup import (
     Verified,
     copy_pages,
     make_backup,
+    make_one_file,
     on_disk,
     private_file,
     verify,
@@ -84,10 +88,9 @@ def _prepare(
             count_from(connection, table, table.c.id, highest)
             made_at = found.made_at.isoformat()
             audit.record(session, now, "command line", "database.restore", found.path.name, made_at=made_at)
-        with database.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
         database.dispose()
+    make_one_file(prepared)
     on_disk(prepared)
     return held, highest + 1
 
@@ -114,20 +117,15 @@ def _hold_what_waits(connection: sa.Connection, made_at: datetime, now: datetime
 
 def _exchange_file(settings: Settings, prepared: Path, aside: Path) -> Path | None:
     """The old file is kept under another name first: there is never a moment without a database."""
-    database = Database(settings)
-    place = Path(str(database.engine.url.database))
+    place = Path(str(make_url(settings.database_url).database))
     kept = place.exists()
     if kept:
-        try:
-            with database.engine.connect() as connection:  # its WAL goes into the file, and then away
-                connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sa.exc.DBAPIError:
-            pass  # damaged, which may be why it is restored: kept as it is
-        finally:
-            database.dispose()
+        with contextlib.suppress(sqlite3.DatabaseError):  # damaged, which may be why it is restored
+            make_one_file(place)
         os.link(place, aside)
-    for name in ("-wal", "-shm"):
-        Path(f"{place}{name}").unlink(missing_ok=True)
+        for name in ("-wal", "-shm"):  # of a damaged one: it may hold more than the file
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{place}{name}", f"{aside}{name}")
     os.replace(prepared, place)
     on_disk(place.parent)
     return aside if kept else None
