@@ -128,7 +128,7 @@ def test_killed_at_random_they_lose_and_double_nothing(
         wait_for(lambda: not waiting(instance), 300)
     finally:
         ended = processes.stop()
-    assert ended == [0] * (WORKERS + WEBS)
+    assert set(ended) <= {0, -signal.SIGTERM}  # one that was only starting is ended by the signal itself
     assert_accounted(instance, mailbox, sent)
     assert_sent_at_most_once(instance, smtp)
 
